@@ -1,0 +1,3 @@
+module github.com/kflow/kflow
+
+go 1.26
