@@ -87,6 +87,7 @@ files() { # what a playbook would download, under the public names
 
 need_root
 t0=$(ms)
+{ [ -e "$BASE/.lab-ok" ] && [ -e "$K8S/images-ok" ]; } || die "lab.sh base and kubernetes.sh come first"
 stamp=$(cat "$HERE/packages.sh" "$HERE/crictl" "$BASE/.lab-ok" "$K8S/images-ok" | cksum)
 [ "${1:-all}" != all ] || [ "$(cat "$LAB_DIR/packages-ok" 2>/dev/null)" != "$stamp" ] || { say "packages exist"; exit 0; }
 rm -f "$LAB_DIR/packages-ok"
