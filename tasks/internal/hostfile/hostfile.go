@@ -1,0 +1,52 @@
+// Package hostfile has what several kinds need to look at and to write files of a host.
+package hostfile
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/textdiff"
+)
+
+// Read returns the content of a file; exists is false, and err nil, where there is none.
+func Read(ctx context.Context, h task.Host, name string) (content string, exists bool, err error) {
+	b, err := h.ReadFile(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	return string(b), err == nil, err
+}
+
+// Exists tells whether there is something at name; a symbolic link counts, wherever it points.
+func Exists(ctx context.Context, h task.Host, name string) (bool, error) {
+	_, err := h.Lstat(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Want returns the change that gives a file the content after, or nil when before is that already. The directory of the
+// file is made when it is missing.
+func Want(name, before, after string, exists bool, attr task.Attr) []task.Change {
+	if exists && before == after {
+		return nil
+	}
+	return []task.Change{{
+		Summary: "write " + name,
+		Diff:    textdiff.Unified(name, before, after),
+		Apply:   func(ctx context.Context, h task.Host) error { return Write(ctx, h, name, after, attr) },
+	}}
+}
+
+// Write writes a file and makes its directory when that is missing.
+func Write(ctx context.Context, h task.Host, name, content string, attr task.Attr) error {
+	if err := h.MkdirAll(ctx, path.Dir(name), task.Attr{}); err != nil {
+		return err
+	}
+	return h.WriteFile(ctx, name, strings.NewReader(content), attr)
+}
