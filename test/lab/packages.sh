@@ -8,7 +8,9 @@ DEB=1.20.2-00
 
 debian() { # packages and all they depend on beyond the base
   lab_apt "$BASE/var/lib/dpkg/status" install --download-only "${WANT[@]}" >/dev/null
-  cp -u "$LAB_DIR"/apt/cache/archives/*.deb "$REPO/"
+  lab_apt "$BASE/var/lib/dpkg/status" autoclean >/dev/null # of former versions
+  find "$REPO" -name '*.deb' ! -name 'kube*' ! -name 'cri-tools*' -delete
+  cp "$LAB_DIR"/apt/cache/archives/*.deb "$REPO/"
   index
 }
 index() { (cd "$REPO" && dpkg-scanpackages -m . 2>/dev/null >Packages && gzip -kf Packages); }
