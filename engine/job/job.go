@@ -82,6 +82,9 @@ type Progress struct {
 	Done   int64   `json:"done,omitempty"`
 	Total  int64   `json:"total,omitempty"`
 	Change *Change `json:"change,omitempty"` // found; sent before it is applied
+	// Reconnect is sent before a change is applied that takes the host down: the end of the connection after it is no
+	// failure. The transport uses it up.
+	Reconnect *Reconnect `json:"reconnect,omitempty"`
 }
 
 // Facts is the answer of an agent to "who are you".
