@@ -3,13 +3,12 @@ package hostname
 
 import (
 	"context"
-	"errors"
-	"os/exec"
 	"regexp"
 	"strings"
 
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/internal/hostfile"
+	"github.com/kflow/kflow/tasks/internal/program"
 )
 
 const (
@@ -97,15 +96,12 @@ func (p *Hostname) Changes(ctx context.Context, h task.Host) ([]task.Change, err
 }
 
 func (p *Hostname) apply(ctx context.Context, h task.Host) error {
-	o, err := h.Run(ctx, task.Cmd("hostnamectl", "set-hostname", p.Name))
-	if err == nil && o.OK() {
-		return nil
-	}
-	if err != nil && !errors.Is(err, exec.ErrNotFound) {
+	o, done, err := program.Try(ctx, h, task.Cmd("hostnamectl", "set-hostname", p.Name))
+	if done || err != nil {
 		return err
 	}
-	if err == nil {
-		h.Log("hostnamectl does not work here, writing " + staticFile + " instead: " + o.Tail(200))
+	if said := o.Tail(200); said != "" { // without systemd or D-Bus, for example
+		h.Log("hostnamectl does not work here, writing " + staticFile + ": " + said)
 	}
 	if err := h.WriteFile(ctx, staticFile, strings.NewReader(p.Name+"\n"), task.Attr{}); err != nil {
 		return err
