@@ -5,11 +5,13 @@ package tasks
 import (
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/hostname"
+	"github.com/kflow/kflow/tasks/pkg"
 )
 
 // All returns the registry of all kinds.
 func All() *task.Registry {
 	return task.NewRegistry(
 		hostname.Kind(),
+		pkg.Kind(),
 	)
 }
