@@ -314,4 +314,3 @@ func (r *reporting) Log(line string) { r.report(job.Progress{Log: line}) }
 func (r *reporting) Progress(what string, done, total int64) {
 	r.report(job.Progress{What: what, Done: done, Total: total})
 }
-
