@@ -1,0 +1,329 @@
+package syntax
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/kflow/kflow/engine/diag"
+)
+
+// findTraps reads a file that is known to be broken line by line, as far as a person would, and reports what it knows to
+// be wrong. It follows quotes, brackets, comments, block scalars and indentation, nothing more.
+func findTraps(f *File) diag.List {
+	s := &trapScanner{file: f, block: -1}
+	for line := 1; line <= len(f.starts); line++ {
+		s.scanLine(line)
+	}
+	s.unclosed()
+	return s.diags
+}
+
+type trapScanner struct {
+	file  *File
+	diags diag.List
+	line  int
+	text  string // of the line
+	at    int    // byte offset in text
+
+	flow    []place // open brackets
+	quote   byte    // open quote over line ends, 0 = none
+	opened  place   // where it was opened
+	block   int     // indentation of the key of an open block scalar, -1 = none
+	indents []int   // open block collections
+}
+
+type place struct{ line, at int }
+
+func (s *trapScanner) errorf(at int, format string, args ...any) *diag.Diagnostic {
+	pos := s.file.At(s.file.starts[s.line-1] + at)
+	return s.diags.Errorf(pos, format, args...)
+}
+
+func (s *trapScanner) scanLine(line int) {
+	s.line, s.text, s.at = line, s.file.Line(line), 0
+	body := strings.TrimLeft(s.text, " ")
+	indent := len(s.text) - len(body)
+	if s.block >= 0 {
+		if body == "" || indent > s.block {
+			return
+		}
+		s.block = -1
+	}
+	s.at = indent
+	switch {
+	case s.quote != 0:
+		s.closeQuote(s.at)
+	case len(s.flow) > 0:
+	case body == "" || body[0] == '#' || indent == 0 && (strings.HasPrefix(body, "---") || strings.HasPrefix(body, "...") || body[0] == '%'):
+		return
+	default:
+		if !s.indentation(indent, body) {
+			return
+		}
+	}
+	s.values()
+}
+
+// indentation checks that a line of block style fits the lines above; false when nothing more should be said of it.
+func (s *trapScanner) indentation(indent int, body string) bool {
+	if body[0] == '\t' {
+		s.errorf(indent, "a tab can't indent: YAML wants spaces").Hintf("replace the tab by spaces")
+		return false
+	}
+	n := len(s.indents)
+	for n > 0 && s.indents[n-1] > indent {
+		n--
+	}
+	fits := n > 0 && s.indents[n-1] == indent || len(s.indents) == 0 || n == len(s.indents)
+	if !fits {
+		s.errorf(indent, "the indentation of this line fits none of the lines above").
+			Hintf("lines that belong together begin in the same column: here %s", columns(s.indents[:n], s.indents[n]))
+		s.indents = append(s.indents[:n], indent)
+		return true
+	}
+	s.indents = s.indents[:n]
+	if n == 0 || s.indents[n-1] < indent {
+		s.indents = append(s.indents, indent)
+	}
+	return true
+}
+
+func columns(open []int, next int) string {
+	want := []string{}
+	for _, i := range append(append([]int{}, open...), next) {
+		want = append(want, strconv.Itoa(i+1))
+	}
+	if len(want) > 3 {
+		want = want[len(want)-3:]
+	}
+	return strings.Join(want, " or ")
+}
+
+// values goes through the tokens of the rest of the line.
+func (s *trapScanner) values() {
+	for s.at < len(s.text) {
+		c := s.text[s.at]
+		switch {
+		case c == ' ' || c == '\t':
+			s.at++
+		case c == '#' && (s.at == 0 || isBlank(s.text[s.at-1])):
+			return
+		case len(s.flow) == 0 && (c == '-' || c == '?') && s.blankAfter(s.at+1):
+			s.at++
+			s.entry()
+		default:
+			if !s.token(c) {
+				return
+			}
+		}
+	}
+}
+
+// entry notes the column after a `- `: keys of the same entry stand there.
+func (s *trapScanner) entry() {
+	i := s.at
+	for i < len(s.text) && s.text[i] == ' ' {
+		i++
+	}
+	if i < len(s.text) && strings.IndexByte("#|>", s.text[i]) < 0 {
+		s.indents = append(s.indents, i)
+	}
+}
+
+func (s *trapScanner) blankAfter(i int) bool { return i >= len(s.text) || isBlank(s.text[i]) }
+
+// token reads one key or value; false ends the line.
+func (s *trapScanner) token(c byte) bool {
+	switch c {
+	case '{', '[':
+		if len(s.flow) == 0 && strings.HasPrefix(s.text[s.at:], "{{") {
+			s.bareBraces()
+			return false
+		}
+		s.flow = append(s.flow, place{s.line, s.at})
+		s.at++
+	case '}', ']':
+		s.at++
+		if len(s.flow) == 0 {
+			s.errorf(s.at-1, "`%c` closes nothing", c).Hintf("put quotes around a text with brackets")
+			return false
+		}
+		s.flow = s.flow[:len(s.flow)-1]
+		return len(s.flow) > 0 || s.afterValue("the closing bracket")
+	case ',', ':':
+		s.at++
+	case '"', '\'':
+		s.quote, s.opened = c, place{s.line, s.at}
+		return s.closeQuote(s.at + 1)
+	case '|', '>':
+		if len(s.flow) == 0 {
+			s.block = max(0, s.blockParent())
+			return false
+		}
+		s.plain()
+	case '*', '&', '%', '@', '`', '!':
+		return s.indicator(c)
+	default:
+		return s.plain()
+	}
+	return true
+}
+
+func (s *trapScanner) blockParent() int {
+	if n := len(s.indents); n > 0 {
+		return s.indents[n-1]
+	}
+	return 0
+}
+
+func (s *trapScanner) bareBraces() {
+	s.errorf(s.at, "`{{` begins a YAML map here, not an expression").Hintf("write ${{ ... }}")
+}
+
+// closeQuote looks for the end of an open quote from i on; false ends the line.
+func (s *trapScanner) closeQuote(i int) bool {
+	for ; i < len(s.text); i++ {
+		switch {
+		case s.text[i] == '\\' && s.quote == '"':
+			if i++; i < len(s.text) && strings.IndexByte("0abt\tnvfre \"/\\N_LPxuU", s.text[i]) < 0 {
+				s.errorf(i-1, "`\\%c` is no escape in double quotes", s.text[i]).Hintf("use single quotes, or `\\\\` for a backslash")
+			}
+		case s.text[i] == s.quote && s.quote == '\'' && i+1 < len(s.text) && s.text[i+1] == '\'':
+			i++
+		case s.text[i] == s.quote:
+			s.quote = 0
+			s.at = i + 1
+			return s.afterValue("the closing quote")
+		}
+	}
+	s.at = len(s.text)
+	return false
+}
+
+// afterValue checks what may follow a closed quote or bracket.
+func (s *trapScanner) afterValue(what string) bool {
+	rest := strings.TrimLeft(s.text[s.at:], " \t")
+	switch {
+	case rest == "" || rest[0] == ':' || rest[0] == '#' && len(rest) < len(s.text)-s.at:
+		return true
+	case len(s.flow) > 0 && strings.IndexByte(",]}", rest[0]) >= 0:
+		return true
+	}
+	at := len(s.text) - len(rest)
+	d := s.errorf(at, "the value ended at %s, but the line goes on", what)
+	d.Hintf("quote the whole value: %s", quoteWhole(s.wholeValue()))
+	d.Len = len([]rune(rest))
+	return false
+}
+
+// wholeValue is the text of the line after its key.
+func (s *trapScanner) wholeValue() string {
+	v := strings.TrimSpace(s.text)
+	v = strings.TrimSpace(strings.TrimPrefix(v, "- "))
+	if i := strings.Index(v, ": "); i >= 0 && !strings.ContainsAny(v[:i], `"'[{`) {
+		v = v[i+2:]
+	}
+	return strings.TrimSpace(v)
+}
+
+// quoteWhole writes a text in single quotes as YAML wants it.
+func quoteWhole(v string) string { return "'" + strings.ReplaceAll(v, "'", "''") + "'" }
+
+// indicator is for the characters a plain value can't begin with.
+func (s *trapScanner) indicator(c byte) bool {
+	word := s.text[s.at:]
+	if i := strings.IndexAny(word, " \t,]}"); i >= 0 {
+		word = word[:i]
+	}
+	whole := strings.TrimSpace(s.text[s.at:])
+	switch {
+	case c == '!' && !strings.HasPrefix(word, "!!"):
+		s.errorf(s.at, "`%s` is a YAML tag, it does not belong to the value", word).
+			Hintf("for a negation write `not %s`; put quotes around a text that begins with `!`", strings.TrimPrefix(word, "!"))
+	case c == '*' && !strings.Contains(string(s.file.Text), "&"+word[1:]+"\n") && !strings.Contains(string(s.file.Text), "&"+word[1:]+" "):
+		s.errorf(s.at, "a value that begins with `*` repeats an anchor, and there is no `&%s`", word[1:]).Hintf("write %s", quoteWhole(whole))
+	case c == '&' && (len(word) == 1 || !isNameByte(word[1])):
+		s.errorf(s.at, "a value that begins with `&` is an anchor").Hintf("write %s", quoteWhole(whole))
+	case c == '%' || c == '@' || c == '`':
+		s.errorf(s.at, "a value can't begin with `%c`", c).Hintf("write %s", quoteWhole(whole))
+	default:
+		s.at += len(word)
+		return true
+	}
+	return false
+}
+
+func isNameByte(b byte) bool {
+	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '_' || b == '-'
+}
+
+// plain reads unquoted text: to its `: ` or the end, in brackets also to `,` and the closing bracket.
+func (s *trapScanner) plain() bool {
+	begin := s.at
+	for ; s.at < len(s.text); s.at++ {
+		c := s.text[s.at]
+		switch {
+		case c == '#' && isBlank(s.text[s.at-1]):
+			return false
+		case c == ':' && s.blankAfter(s.at+1):
+			return s.colon(begin)
+		case len(s.flow) > 0 && c == '$' && strings.HasPrefix(s.text[s.at:], "${{"):
+			s.flowExpression()
+			continue
+		case len(s.flow) > 0 && strings.IndexByte(",]}[{", c) >= 0:
+			return true
+		}
+	}
+	return false
+}
+
+// flowExpression reports an unquoted ${{ }} inside brackets and steps to its end.
+func (s *trapScanner) flowExpression() {
+	end := strings.Index(s.text[s.at:], "}}")
+	if end < 0 {
+		end = len(s.text) - s.at - 2
+	}
+	code := s.text[s.at : s.at+end+2]
+	d := s.errorf(s.at, "an expression inside { } or [ ] must be quoted")
+	d.Hintf("inside { } or [ ] write %s", quoteFor(code))
+	d.Len = len([]rune(code))
+	s.at += end + 1
+}
+
+func quoteFor(code string) string {
+	if strings.Contains(code, `"`) {
+		return quoteWhole(code)
+	}
+	return `"` + code + `"`
+}
+
+// colon is at the `:` of a key; a value with a second one on the same line is refused by YAML.
+func (s *trapScanner) colon(begin int) bool {
+	s.at++
+	if len(s.flow) > 0 {
+		return true
+	}
+	head := strings.TrimLeft(s.text[:begin], " -?")
+	if head == "" {
+		return true
+	}
+	d := s.errorf(s.at-1, "a second `: ` on this line")
+	d.Hintf("quote the value: %s", quoteWhole(s.wholeValue()))
+	return false
+}
+
+// unclosed reports quotes and brackets that are open at the end.
+func (s *trapScanner) unclosed() {
+	if s.diags.Len() > 0 {
+		return
+	}
+	switch {
+	case s.quote != 0:
+		s.line = s.opened.line
+		s.errorf(s.opened.at, "this quote is never closed").Hintf("the closing quote is missing, or a quote inside the text must be doubled")
+	case len(s.flow) > 0:
+		open := s.flow[len(s.flow)-1]
+		s.line = open.line
+		s.errorf(open.at, "this bracket is never closed").Hintf("the closing bracket is missing")
+	}
+}
