@@ -1,0 +1,124 @@
+package checkpoint
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kflow/kflow/engine/event"
+)
+
+// storeAt is a store whose clock moves a second with every look at it.
+func storeAt(t *testing.T) *Store {
+	now := start()
+	s, err := NewStore(Options{Dir: t.TempDir(), Now: func() time.Time { now = now.Add(time.Second); return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// past makes a run of an earlier process, ended by the events.
+func past(t *testing.T, s *Store, playbook string, end ...event.Event) string {
+	t.Helper()
+	r := create(t, s)
+	appendAll(t, r, event.Event{Type: event.RunStarted, Time: start(), Playbook: playbook, Inventory: "/inv.yaml", Hosts: 5})
+	appendAll(t, r, end...)
+	r.Close()
+	return r.ID()
+}
+
+func TestListTellsHowRunsEnded(t *testing.T) {
+	s := storeAt(t)
+	ended := func(exit int) event.Event { return event.Event{Type: event.RunEnded, Exit: exit} }
+	resumed := event.Event{Type: event.RunStarted, Resumed: true}
+	output := event.Event{Type: event.Output, Line: strings.Repeat("x", 1000)}
+	cases := []struct {
+		name string
+		end  []event.Event
+		want RunStatus
+	}{
+		{"no last word", nil, Interrupted},
+		{"done", []event.Event{ended(0)}, Succeeded},
+		{"failed", []event.Event{ended(3)}, FailedRun},
+		{"Ctrl-C", []event.Event{ended(130)}, Interrupted},
+		{"killed in its second session", []event.Event{ended(3), resumed}, Interrupted},
+		{"resumed and done", []event.Event{ended(3), resumed, ended(0)}, Succeeded},
+		{"a word after the end", []event.Event{ended(0), {Type: event.Note, Line: "report written"}}, Succeeded},
+		{"much output", append(repeat(output, 200), ended(3)), FailedRun},
+		{"much output, no end", append([]event.Event{ended(3), resumed}, repeat(output, 200)...), Interrupted},
+	}
+	for _, c := range cases {
+		id := past(t, s, c.name, c.end...)
+		all, err := s.List()
+		if err != nil || all[0].ID != id || all[0].Status != c.want || all[0].Playbook != c.name || all[0].Hosts != 5 {
+			t.Errorf("%s: %v %+v", c.name, err, all[0])
+		}
+	}
+	r := create(t, s)
+	if sum := s.Summary(r.ID()); sum.Status != Running || sum.Owner.PID != os.Getpid() || sum.Resumable() {
+		t.Errorf("running: %+v", sum)
+	}
+}
+
+func repeat(e event.Event, n int) []event.Event {
+	all := make([]event.Event, n)
+	for i := range all {
+		all[i] = e
+	}
+	return all
+}
+
+func TestLatestByInventoryAndPlaybook(t *testing.T) {
+	s := storeAt(t)
+	past(t, s, "/ha.yaml")
+	want := past(t, s, "/ha.yaml")
+	past(t, s, "/other.yaml")
+	if run, err := s.Latest("/inv.yaml", "/ha.yaml"); err != nil || run.ID != want {
+		t.Errorf("%v %+v", err, run)
+	}
+	if _, err := s.Latest("/inv.yaml", "/none.yaml"); !errors.Is(err, ErrNoRun) {
+		t.Errorf("none: %v", err)
+	}
+}
+
+func TestABrokenLogIsListedWithItsProblem(t *testing.T) {
+	s := storeAt(t)
+	id := past(t, s, "/ha.yaml", session()...)
+	f, _ := os.OpenFile(s.LogPath(id), os.O_RDWR, 0)
+	f.WriteAt([]byte("XX"), 3)
+	f.Close()
+	past(t, s, "/ha.yaml")
+	all, err := s.List()
+	if err != nil || len(all) != 2 || all[0].Problem != "" || !strings.Contains(all[1].Problem, "line 1 is damaged") {
+		t.Fatalf("%v %+v", err, all)
+	}
+}
+
+func TestDurationsAreLearnedPerTask(t *testing.T) {
+	s := newStore(t)
+	if h := s.History("ha.yaml"); len(h) != 0 {
+		t.Errorf("before any run: %v", h)
+	}
+	run := fold(t, encoded(t, session()))
+	if err := s.Learn("ha.yaml", run); err != nil {
+		t.Fatal(err)
+	}
+	h := s.History("./ha.yaml")
+	if h["hostname"] != (Seconds{Changed: 2, OK: 2}) || h["kernel"] != (Seconds{Changed: 2}) {
+		t.Errorf("first run: %+v", h)
+	}
+	run.Instances["kernel@mn01"].Duration = 4 * time.Second
+	if err := s.Learn("ha.yaml", run); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.History("ha.yaml")["kernel"]; got.Changed != 3 || got.Weight() != 3*time.Second {
+		t.Errorf("second run: %+v", got)
+	}
+	os.WriteFile(s.historyPath("ha.yaml"), []byte("{torn"), 0o600)
+	if h := s.History("ha.yaml"); len(h) != 0 {
+		t.Errorf("a broken file: %v", h)
+	}
+}
