@@ -4,14 +4,32 @@ package tasks
 
 import (
 	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/assert"
+	"github.com/kflow/kflow/tasks/command"
 	"github.com/kflow/kflow/tasks/hostname"
+	"github.com/kflow/kflow/tasks/modprobe"
 	"github.com/kflow/kflow/tasks/pkg"
+	"github.com/kflow/kflow/tasks/reboot"
+	"github.com/kflow/kflow/tasks/selinux"
+	"github.com/kflow/kflow/tasks/swap"
+	"github.com/kflow/kflow/tasks/sysctl"
+	"github.com/kflow/kflow/tasks/systemd"
+	"github.com/kflow/kflow/tasks/timezone"
 )
 
 // All returns the registry of all kinds.
 func All() *task.Registry {
 	return task.NewRegistry(
+		assert.Kind(),
+		command.Kind(),
 		hostname.Kind(),
+		modprobe.Kind(),
 		pkg.Kind(),
+		reboot.Kind(),
+		selinux.Kind(),
+		swap.Kind(),
+		sysctl.Kind(),
+		systemd.Kind(),
+		timezone.Kind(),
 	)
 }

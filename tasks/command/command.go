@@ -1,0 +1,212 @@
+// Package command is the kind command: a program, for what no kind does.
+package command
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/hostfile"
+	"github.com/kflow/kflow/tasks/internal/program"
+)
+
+// maxOutput is how much of standard output and standard error is kept, each.
+const maxOutput = 64 << 10
+
+// Kind describes the kind to the engine.
+func Kind() task.Kind {
+	return task.Kind{
+		Name:    "command",
+		Summary: "Runs a program, for what no kind does",
+		Doc: `Arguments are passed as they are: there is no shell, and so no quoting, unless ` + "`shell: true`" + `. A command says when
+there is nothing to do (` + "`creates`" + `, ` + "`unless`" + `), or is ` + "`read_only`" + ` (it runs in a plan too and never counts as a change), or
+is an action: it runs once per run and is reported as such. An action that a crash has left unknown stops its host on
+resume, unless ` + "`rerun: safe`" + `. State what it touches with ` + "`reads`" + ` and ` + "`writes`" + `: the race check of validate looks at
+that. Look for a kind first: file, sysctl, systemd or kubectl know what changes, a command does not.`,
+		New:     func() task.Task { return new(Command) },
+		Outputs: Outputs{},
+		Examples: []task.Example{{
+			Title: "A command with a guard",
+			YAML: `- id: bridge
+  command:
+    argv: [nmcli, connection, add, type, bridge, ifname, br0]
+    unless: [nmcli, connection, show, bridge-br0]
+`,
+		}, {
+			Title: "A question, and a shell",
+			YAML: `- id: members
+  command:
+    argv: etcdctl member list | wc -l
+    shell: true
+    read_only: true
+`,
+		}},
+	}
+}
+
+// Outputs of a command. Standard output and standard error are empty when the command is secret or did not run.
+type Outputs struct {
+	Ran    bool   `json:"ran" doc:"Whether it ran; false where creates or unless said that there is nothing to do."`
+	Code   int    `json:"code" doc:"Exit code."`
+	Stdout string `json:"stdout" doc:"Standard output, without white space at its ends; of more than 64 KiB the middle is cut out."`
+	Stderr string `json:"stderr" doc:"Standard error, cut in the same way."`
+}
+
+// Command are the parameters.
+type Command struct {
+	Argv     task.Strings      `json:"argv" kf:"required,short,min=1" doc:"Program and arguments, a list; with shell: true a single text, run by /bin/sh -c."`
+	Shell    bool              `json:"shell" doc:"Run argv, then a single text, with /bin/sh -c; also unless, if it is a single text."`
+	Creates  string            `json:"creates" kf:"format=path" doc:"Path of a file or directory; the command does not run where it exists."`
+	Unless   task.Strings      `json:"unless" doc:"A command that changes nothing; where it ends with exit code 0 there is nothing to do."`
+	ReadOnly bool              `json:"read_only" doc:"The command changes nothing: it runs in a plan too, at each look at the host, and never counts as a change."`
+	Env      map[string]string `json:"env" doc:"Environment variables, added to PATH, HOME, USER and LC_ALL."`
+	Dir      string            `json:"dir" kf:"format=path" default:"/" doc:"Directory to run in."`
+	Stdin    string            `json:"stdin" doc:"Text for standard input."`
+	Expect   []int             `json:"expect" doc:"Exit codes that are a success; 0 alone if not given."`
+	Secret   bool              `json:"secret" doc:"Arguments and output are secret: never shown, and no outputs but the exit code."`
+	Rerun    string            `json:"rerun" kf:"enum=safe" doc:"safe: running it twice does no harm, so a resumed run may repeat it where nobody knows whether it ended."`
+	Reads    task.Strings      `json:"reads" doc:"What it reads, for the race check: absolute paths, or unit:NAME, package:NAME, .."`
+	Writes   task.Strings      `json:"writes" doc:"What it changes, for the race check: absolute paths, or unit:NAME, package:NAME, .."`
+	Simulate any               `json:"simulate" doc:"What kflow simulate answers for this command; not looked at elsewhere."`
+
+	result Outputs
+}
+
+// Check implements task.Checker.
+func (p *Command) Check() error {
+	switch {
+	case p.Shell && len(p.Argv) > 1:
+		return task.Failf("with shell: true argv is a single text, not a list of %d", len(p.Argv))
+	case !p.Shell && len(p.Argv) == 1 && strings.ContainsAny(strings.TrimSpace(p.Argv[0]), " |;&<>$\n"):
+		return task.Failf("%q is not the name of a program", p.Argv[0]).
+			WithHint("write a list, [program, argument, ..], or add `shell: true`")
+	case p.ReadOnly && (p.Creates != "" || len(p.Unless) > 0):
+		return task.Failf("read_only excludes creates and unless: such a command has nothing to guard")
+	}
+	return nil
+}
+
+// Action implements task.Actor.
+func (p *Command) Action() bool { return !p.ReadOnly && p.Creates == "" && len(p.Unless) == 0 }
+
+// Touches implements task.Toucher.
+func (p *Command) Touches() task.Touches {
+	t := task.Touches{Reads: resources(p.Reads), Writes: resources(p.Writes)}
+	if p.Creates != "" {
+		t.Writes = append(t.Writes, "path:"+p.Creates)
+	}
+	return t
+}
+
+func resources(names []string) (out []string) {
+	for _, name := range names {
+		if path.IsAbs(name) {
+			name = "path:" + name
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// Changes implements task.Task.
+func (p *Command) Changes(ctx context.Context, h task.Host) ([]task.Change, error) {
+	if p.ReadOnly {
+		return nil, p.run(ctx, h)
+	}
+	if done, err := p.done(ctx, h); done || err != nil {
+		return nil, err
+	}
+	return []task.Change{{Summary: "run " + p.name(), Apply: p.run}}, nil
+}
+
+// done tells whether a guard says that there is nothing to do.
+func (p *Command) done(ctx context.Context, h task.Host) (bool, error) {
+	if p.Creates != "" {
+		if there, err := hostfile.Exists(ctx, h, p.Creates); there || err != nil {
+			return there, err
+		}
+	}
+	if len(p.Unless) == 0 {
+		return false, nil
+	}
+	c := p.command(p.Unless)
+	c.ReadOnly, c.Stdin = true, nil
+	_, ok, err := program.Try(ctx, h, c)
+	return ok, err
+}
+
+// name is the command line for people.
+func (p *Command) name() string {
+	if p.Secret {
+		return "a secret command"
+	}
+	s := strings.Join(p.Argv, " ")
+	if first, _, more := strings.Cut(s, "\n"); more {
+		s = first + " .."
+	}
+	if len(s) > 120 {
+		s = s[:117] + "..."
+	}
+	return "`" + s + "`"
+}
+
+func (p *Command) command(argv []string) task.Command {
+	if p.Shell && len(argv) == 1 {
+		argv = []string{"/bin/sh", "-c", argv[0]}
+	}
+	c := task.Command{Argv: argv, Dir: p.Dir, Secret: p.Secret, MaxBytes: maxOutput}
+	for _, key := range slices.Sorted(maps.Keys(p.Env)) {
+		c.Env = append(c.Env, key+"="+p.Env[key])
+	}
+	return c
+}
+
+func (p *Command) run(ctx context.Context, h task.Host) error {
+	c := p.command(p.Argv)
+	c.ReadOnly, c.Stream = p.ReadOnly, !p.ReadOnly && !p.Secret
+	if p.Stdin != "" {
+		c = c.WithStdin(p.Stdin)
+	}
+	o, err := h.Run(ctx, c)
+	if program.Missing(err) {
+		return task.Failf("there is no program %s: %w", p.Argv[0], task.NotYet("program:"+p.Argv[0])).
+			WithHint("let this task need the one that installs it; programs are looked up in PATH")
+	}
+	if err != nil {
+		return err
+	}
+	p.result = Outputs{Ran: true, Code: o.Code}
+	if !p.Secret {
+		p.result.Stdout, p.result.Stderr = o.Text(), strings.TrimSpace(o.Stderr)
+	}
+	return p.judge(o)
+}
+
+func (p *Command) judge(o task.Output) error {
+	if slices.Contains(p.Expect, o.Code) || len(p.Expect) == 0 && o.OK() {
+		return nil
+	}
+	f := task.Failf("%s ended with exit code %d", p.name(), o.Code)
+	if len(p.Expect) > 0 {
+		f = task.Failf("%s ended with exit code %d, expected %s", p.name(), o.Code, strings.Trim(fmt.Sprint(p.Expect), "[]"))
+	}
+	if p.Secret {
+		return f.WithHint("its output is not shown, since the command is secret")
+	}
+	return f.WithOutput(o)
+}
+
+// Outputs implements task.Outputter.
+func (p *Command) Outputs(context.Context, task.Host) (any, error) { return p.result, nil }
+
+// Interface guards.
+var (
+	_ task.Checker   = (*Command)(nil)
+	_ task.Actor     = (*Command)(nil)
+	_ task.Toucher   = (*Command)(nil)
+	_ task.Outputter = (*Command)(nil)
+)

@@ -1,0 +1,82 @@
+package systemd
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/hostfile"
+)
+
+// stateDir is where a host keeps what kflow must remember there.
+const stateDir = "/var/lib/kflow/units/"
+
+// record is what a host remembers of a unit: the hashes of files at the last start kflow saw.
+type record struct {
+	Files map[string]string `json:"files"` // path -> SHA-256, "" = there was no such file
+}
+
+// changed says which files differ from those of the last start; "" when none does.
+func (p *Systemd) changed(ctx context.Context, h task.Host) (string, error) {
+	if len(p.RestartOn) == 0 {
+		return "", nil
+	}
+	now, err := p.hashes(ctx, h)
+	if err != nil {
+		return "", err
+	}
+	b, err := h.ReadFile(ctx, p.recordFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return "it runs, and kflow does not know with which configuration", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var last record
+	if json.Unmarshal(b, &last) != nil {
+		return "the record of its last start cannot be read", nil
+	}
+	var why []string
+	for _, name := range p.RestartOn {
+		if hash, known := last.Files[name]; !known || hash != now[name] {
+			why = append(why, name+" has changed since the last start")
+		}
+	}
+	return strings.Join(why, "\n"), nil
+}
+
+func (p *Systemd) hashes(ctx context.Context, h task.Host) (map[string]string, error) {
+	hashes := map[string]string{}
+	for _, name := range p.RestartOn {
+		b, err := h.ReadFile(ctx, name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			hashes[name] = ""
+		case err != nil:
+			return nil, err
+		default:
+			sum := sha256.Sum256(b)
+			hashes[name] = hex.EncodeToString(sum[:])
+		}
+	}
+	return hashes, nil
+}
+
+func (p *Systemd) recordFile() string { return stateDir + p.name() + ".json" }
+
+func (p *Systemd) record(ctx context.Context, h task.Host, hashes map[string]string) error {
+	if len(hashes) == 0 {
+		return nil
+	}
+	b, err := json.MarshalIndent(record{hashes}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return hostfile.Write(ctx, h, p.recordFile(), string(bytes.TrimSpace(b))+"\n", task.Attr{})
+}

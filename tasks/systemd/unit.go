@@ -1,0 +1,115 @@
+package systemd
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/hostfile"
+	"github.com/kflow/kflow/tasks/internal/program"
+)
+
+// unit are the properties that systemctl show prints.
+type unit map[string]string
+
+const properties = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload"
+
+// show asks systemd for a unit. A unit whose file is there, but which systemd does not know, needs a daemon-reload.
+func show(ctx context.Context, h task.Host, name string) (unit, error) {
+	o, err := task.Must(ctx, h, task.Query("systemctl", "show", "--property="+properties, name))
+	if program.Missing(err) {
+		return nil, task.Failf("this host has no systemd; its first process is %s", h.Facts().Init)
+	}
+	if err != nil {
+		return nil, err
+	}
+	u := unit{}
+	for line := range strings.Lines(o.Stdout) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		u[key] = value
+	}
+	if !u.missing() {
+		return u, nil
+	}
+	for _, dir := range []string{"/etc/systemd/system/", "/run/systemd/system/", "/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"} {
+		if there, err := hostfile.Exists(ctx, h, dir+name); err != nil {
+			return nil, err
+		} else if there {
+			u["LoadState"], u["NeedDaemonReload"] = "loaded", "yes"
+			return u, nil
+		}
+	}
+	return u, nil
+}
+
+func (u unit) missing() bool { return u["LoadState"] == "not-found" }
+func (u unit) masked() bool  { return u["LoadState"] == "masked" }
+func (u unit) up() bool      { return u["ActiveState"] == "active" || u["ActiveState"] == "reloading" }
+func (u unit) down() bool    { return u["ActiveState"] == "inactive" || u["ActiveState"] == "failed" }
+func (u unit) state() string { return u["ActiveState"] + " (" + u["SubState"] + ")" }
+
+// enabled: a static unit has nothing to enable, a generated one starts because its generator says so.
+func (u unit) enabled() bool {
+	switch u["UnitFileState"] {
+	case "enabled", "static", "alias", "indirect", "generated", "transient":
+		return true
+	}
+	return false
+}
+
+func (u unit) canDisable() bool {
+	return u["UnitFileState"] == "enabled" || u["UnitFileState"] == "enabled-runtime"
+}
+
+// start starts or restarts the unit, sees that it stays up, and records the files it has started with. The hashes are
+// taken before: a file that changes meanwhile makes another restart.
+func (p *Systemd) start(verb string) func(context.Context, task.Host) error {
+	return func(ctx context.Context, h task.Host) error {
+		hashes, err := p.hashes(ctx, h)
+		if err != nil {
+			return err
+		}
+		o, err := h.Run(ctx, task.Cmd("systemctl", verb, p.name()))
+		if err != nil {
+			return err
+		}
+		if !o.OK() {
+			return p.failed(ctx, h, "unit "+p.name()+" does not start", o)
+		}
+		if err := p.settle(ctx, h); err != nil {
+			return err
+		}
+		return p.record(ctx, h, hashes)
+	}
+}
+
+// settle looks again and again, for as long as the unit must stay active, whether it does.
+func (p *Systemd) settle(ctx context.Context, h task.Host) error {
+	const step = 500 * time.Millisecond
+	for left := p.Settle.D(); ; left -= step {
+		u, err := show(ctx, h, p.name())
+		switch {
+		case err != nil:
+			return err
+		case p.Activating == "ok" && !u.down():
+			return nil
+		case !u.up():
+			return p.failed(ctx, h, "unit "+p.name()+" started, but then it is "+u.state(), task.Output{})
+		case left <= 0:
+			return nil
+		}
+		if err := h.Sleep(ctx, min(step, left)); err != nil {
+			return err
+		}
+	}
+}
+
+// failed is a failure with the status of the unit and its last log lines.
+func (p *Systemd) failed(ctx context.Context, h task.Host, what string, said task.Output) error {
+	status, err := h.Run(ctx, task.Query("systemctl", "status", "--no-pager", "--full", "--lines=20", p.name()))
+	if err == nil && strings.TrimSpace(status.Stdout) != "" {
+		said = task.Output{Stderr: strings.TrimSpace(said.Stderr + "\n" + status.Stdout)}
+	}
+	return task.Failf("%s", what).WithOutput(said).WithHint("on the host, `journalctl -u %s -b` shows all it has said", p.name())
+}
