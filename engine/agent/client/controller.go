@@ -1,0 +1,181 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/kflow/kflow/engine/agent/wire"
+	"github.com/kflow/kflow/engine/job"
+)
+
+// handle carries out a call of the agent.
+func (c *Conn) handle(ctx context.Context, r *wire.Request) (any, []byte, error) {
+	if r.Type == wire.TypeBlob {
+		return c.blob(ctx, r)
+	}
+	if c.o.Controller == nil {
+		return nil, nil, wire.ErrUnknown
+	}
+	switch r.Type {
+	case wire.TypeStat:
+		return c.stat(ctx, r)
+	case wire.TypeSave:
+		return nil, nil, c.save(ctx, r)
+	case wire.TypeDownload:
+		return c.download(ctx, r)
+	}
+	return nil, nil, wire.ErrUnknown
+}
+
+func (c *Conn) blob(ctx context.Context, r *wire.Request) (any, []byte, error) {
+	var q wire.Blob
+	if err := r.Decode(&q); err != nil {
+		return nil, nil, err
+	}
+	if c.o.Contents == nil {
+		return nil, nil, wire.ErrUnknown
+	}
+	b, err := c.o.Contents.OpenContent(ctx, q.SHA256)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer b.Close()
+	if q.Offset < 0 || q.Offset > b.Size() {
+		return nil, nil, fmt.Errorf("content %s has %d bytes, none at %d", q.SHA256, b.Size(), q.Offset)
+	}
+	buf := make([]byte, min(max(0, int64(q.Size)), wire.MaxData, b.Size()-q.Offset))
+	n, err := b.ReadAt(buf, q.Offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	}
+	return wire.BlobInfo{Size: b.Size()}, buf[:n], nil
+}
+
+func (c *Conn) stat(ctx context.Context, r *wire.Request) (any, []byte, error) {
+	var q wire.Stat
+	if err := r.Decode(&q); err != nil {
+		return nil, nil, err
+	}
+	if err := c.allowed(q.Path); err != nil {
+		return nil, nil, err
+	}
+	sum, err := c.o.Controller.Stat(ctx, q.Path)
+	return wire.Content{SHA256: sum}, nil, err
+}
+
+func (c *Conn) save(ctx context.Context, r *wire.Request) error {
+	var q wire.Save
+	if err := r.Decode(&q); err != nil {
+		return err
+	}
+	if err := c.allowed(q.Path); err != nil {
+		return err
+	}
+	return c.o.Controller.Save(ctx, q.Path, q.Mode, &streamReader{ctx: ctx, c: c, id: q.Stream})
+}
+
+// download gets a URL through the controller, whose Contents has it by its hash after that.
+func (c *Conn) download(ctx context.Context, r *wire.Request) (any, []byte, error) {
+	var q wire.Download
+	if err := r.Decode(&q); err != nil {
+		return nil, nil, err
+	}
+	if !strings.HasPrefix(q.URL, "https://") && !strings.HasPrefix(q.URL, "http://") {
+		return nil, nil, fmt.Errorf("%q is no http or https URL", q.URL)
+	}
+	d, ok := c.o.Controller.(Downloader)
+	if !ok {
+		return nil, nil, errors.New("this controller does not download for hosts")
+	}
+	sum, size, err := d.DownloadContent(ctx, q.URL, q.SHA256)
+	return wire.Content{SHA256: sum, Size: size}, nil, err
+}
+
+// Downloader is a task.Controller that can download into its content, so that hosts read it by hash.
+type Downloader interface {
+	// DownloadContent gets url, checks it against sha256 (unless ""), and returns its hash and size in bytes. Content of
+	// that hash can be opened after it.
+	DownloadContent(ctx context.Context, url, sha256 string) (sum string, size int64, err error)
+}
+
+// allowed tells whether a request under way names path in its parameters, or a directory above it.
+func (c *Conn) allowed(path string) error {
+	clean := filepath.Clean(path)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, req := range c.active {
+		if names(req, clean) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the agent asked for the controller's file %q, which no task under way on this host names", path)
+}
+
+func names(req *job.Request, clean string) bool {
+	for _, item := range req.Items {
+		var v any
+		if json.Unmarshal(item, &v) == nil && within(v, clean) {
+			return true
+		}
+	}
+	return false
+}
+
+// within looks through all texts of a value.
+func within(v any, clean string) bool {
+	switch v := v.(type) {
+	case string:
+		if v == "" {
+			return false
+		}
+		named := filepath.Clean(v)
+		return named == clean || (named != "/" && named != "." && strings.HasPrefix(clean, named+"/"))
+	case []any:
+		for _, x := range v {
+			if within(x, clean) {
+				return true
+			}
+		}
+	case map[string]any:
+		for _, x := range v {
+			if within(x, clean) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// streamReader reads a stream of the agent.
+type streamReader struct {
+	ctx  context.Context
+	c    *Conn
+	id   uint64
+	rest []byte
+	eof  bool
+}
+
+func (s *streamReader) Read(p []byte) (int, error) {
+	for len(s.rest) == 0 {
+		if s.eof {
+			return 0, io.EOF
+		}
+		f, err := s.c.peer.Call(s.ctx, wire.TypeRead, wire.Read{Stream: s.id, Max: wire.MaxData}, wire.CallOptions{})
+		if err != nil {
+			return 0, err
+		}
+		var end wire.End
+		if err := json.Unmarshal(f.JSON, &end); err != nil {
+			return 0, err
+		}
+		s.rest, s.eof = f.Data, end.EOF
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
