@@ -13,7 +13,8 @@
 //  6. Changes again, unless the task is an action: what remains is the failure.
 //  7. Outputs.
 //
-// Whatever comes back, progress included, has the request's secrets masked; a panic of a kind becomes a failure with
+// Whatever comes back for people, progress included, has the request's secrets masked (outputs are data and are left to
+// the engine); a panic of a kind becomes a failure with
 // its stack; the end of the context is told apart by its cause: the request's timeout, or a cancel.
 package converge
 
@@ -29,6 +30,7 @@ import (
 	"time"
 
 	"github.com/kflow/kflow/engine/job"
+	"github.com/kflow/kflow/engine/mask"
 	"github.com/kflow/kflow/engine/task"
 )
 
@@ -56,7 +58,7 @@ type Binder interface {
 // goroutine at a time, and not after Run has returned.
 func Run(ctx context.Context, reg *task.Registry, h task.Host, req *job.Request, progress func(job.Progress)) *job.Outcome {
 	out := &job.Outcome{}
-	mask := NewMask(req.Secrets)
+	secrets := mask.New(req.Secrets...)
 	kind, known := reg.Lookup(req.Kind)
 	if !known {
 		out.Failure = &job.Failure{Summary: fmt.Sprintf("there is no kind %q here", req.Kind),
@@ -68,11 +70,11 @@ func Run(ctx context.Context, reg *task.Registry, h task.Host, req *job.Request,
 		ctx, cancel = context.WithTimeoutCause(ctx, req.Timeout, &TimeoutError{req.Timeout})
 		defer cancel()
 	}
-	rep := &reporter{mask: mask, to: progress}
+	rep := &reporter{mask: secrets, to: progress}
 	defer rep.end()
 	r := &run{kind: kind, req: req, host: bind(h, rep.send), report: rep.send, out: out}
 	r.items(ctx)
-	maskOutcome(mask, out, kind.SecretOutputs)
+	maskOutcome(secrets, out)
 	return out
 }
 
@@ -268,7 +270,7 @@ func found(c task.Change, item int, action bool) job.Change {
 
 // reporter masks progress and keeps it in order; after end it drops it.
 type reporter struct {
-	mask *Mask
+	mask *mask.Masker
 	to   func(job.Progress)
 
 	mu    sync.Mutex
@@ -279,7 +281,7 @@ func (r *reporter) send(p job.Progress) {
 	if r.to == nil {
 		return
 	}
-	p.Log, p.Output, p.What = r.mask.Text(p.Log), r.mask.Text(p.Output), r.mask.Text(p.What)
+	p.Log, p.Output, p.What = r.mask.String(p.Log), r.mask.String(p.Output), r.mask.String(p.What)
 	if p.Change != nil {
 		c := maskChange(r.mask, *p.Change)
 		p.Change = &c
