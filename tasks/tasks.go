@@ -7,6 +7,7 @@ import (
 	"github.com/kflow/kflow/tasks/assert"
 	"github.com/kflow/kflow/tasks/command"
 	"github.com/kflow/kflow/tasks/hostname"
+	"github.com/kflow/kflow/tasks/kubeadm"
 	"github.com/kflow/kflow/tasks/modprobe"
 	"github.com/kflow/kflow/tasks/pkg"
 	"github.com/kflow/kflow/tasks/reboot"
@@ -23,6 +24,7 @@ func All() *task.Registry {
 		assert.Kind(),
 		command.Kind(),
 		hostname.Kind(),
+		kubeadm.Kind(),
 		modprobe.Kind(),
 		pkg.Kind(),
 		reboot.Kind(),

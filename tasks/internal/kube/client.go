@@ -1,0 +1,115 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os/exec" //nolint:depguard // for ErrNotFound, which Host.Run documents; nothing is run with it
+	"strings"
+	"time"
+
+	"github.com/kflow/kflow/engine/task"
+)
+
+// Client asks a cluster's API through kubectl.
+type Client struct {
+	Kubeconfig string // path on the host; "" = AdminConf
+	Server     string // other address of the API server than the kubeconfig names
+}
+
+// requestTimeout ends a question to a server that does not answer.
+const requestTimeout = "--request-timeout=15s"
+
+func (c Client) kubeconfig() string {
+	if c.Kubeconfig == "" {
+		return AdminConf
+	}
+	return c.Kubeconfig
+}
+
+func (c Client) argv(args []string) []string {
+	argv := []string{"kubectl", "--kubeconfig", c.kubeconfig()}
+	if c.Server != "" {
+		argv = append(argv, "--server", c.Server)
+	}
+	return append(argv, args...)
+}
+
+// Cmd is a kubectl command that may change the cluster.
+func (c Client) Cmd(args ...string) task.Command { return task.Cmd(c.argv(args)...) }
+
+// Query is a kubectl command that changes nothing.
+func (c Client) Query(args ...string) task.Command {
+	return task.Query(c.argv(append([]string{requestTimeout}, args...))...)
+}
+
+// Have returns NotYet("cluster") where there is no kubeconfig: the cluster has not been made yet.
+func (c Client) Have(ctx context.Context, h task.Host) error {
+	_, err := h.Stat(ctx, c.kubeconfig())
+	if errors.Is(err, fs.ErrNotExist) {
+		return task.NotYet("cluster")
+	}
+	return err
+}
+
+// Run runs a command; an exit code other than 0 is an APIError.
+func (c Client) Run(ctx context.Context, h task.Host, cmd task.Command) (task.Output, error) {
+	o, err := h.Run(ctx, cmd)
+	if errors.Is(err, exec.ErrNotFound) {
+		return o, task.Failf("kubectl is not on this host").
+			WithHint("install it with `package: [kubectl]`, or run this task on a control plane (on: control_plane[0], or at: reachable(control_plane))")
+	}
+	if err != nil {
+		return o, err
+	}
+	if !o.OK() {
+		return o, NewAPIError(cmd, o)
+	}
+	return o, nil
+}
+
+// JSON decodes the answer to a question; patience is how long to ask again while the API cannot be asked.
+func (c Client) JSON(ctx context.Context, h task.Host, patience time.Duration, into any, args ...string) error {
+	var o task.Output
+	err := Patiently(ctx, h, patience, func() (err error) {
+		o, err = c.Run(ctx, h, c.Query(append(args, "-o", "json")...))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(o.Stdout) == "" { // --ignore-not-found
+		return nil
+	}
+	if err := json.Unmarshal([]byte(o.Stdout), into); err != nil {
+		return task.Failf("kubectl's answer is not JSON: %w", err).WithOutput(o)
+	}
+	return nil
+}
+
+// Ready tells whether the API server says that it is ready.
+func (c Client) Ready(ctx context.Context, h task.Host) error {
+	_, err := c.Run(ctx, h, c.Query("get", "--raw", "/readyz"))
+	if Is(err, NotFound) { // before 1.16
+		_, err = c.Run(ctx, h, c.Query("get", "--raw", "/healthz"))
+	}
+	return err
+}
+
+// pause is the time between two attempts.
+const pause = 2 * time.Second
+
+// Patiently calls f until it does not fail for want of a reachable API, at most for d.
+func Patiently(ctx context.Context, h task.Host, d time.Duration, f func() error) error {
+	start := h.Now()
+	for {
+		err := f()
+		if err == nil || !Is(err, Unreachable) || h.Now().Sub(start) >= d {
+			return err
+		}
+		if err := h.Sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package kubeadm
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/kube"
+	"github.com/kflow/kflow/tasks/internal/kube/cri"
+)
+
+// Images are the images of a control plane.
+type Images struct {
+	Version         string `json:"version" kf:"required,format=version" doc:"Version of Kubernetes."`
+	ImageRepository string `json:"image_repository" doc:"Where images come from, instead of registry.k8s.io."`
+	CRISocket       string `json:"cri_socket" doc:"Socket of the container runtime; default: containerd's."`
+	Pull            bool   `json:"pull" default:"true" doc:"Whether to pull those that are missing; false only lists them (outputs)."`
+}
+
+func (p *Images) check() error {
+	_, err := kube.ParseVersion(p.Version)
+	return err
+}
+
+func (p *Images) touches() task.Touches {
+	return task.Touches{Reads: []string{"package:kubeadm", "path:" + p.CRISocket}, Writes: []string{"images"}}
+}
+
+// list asks kubeadm: no table of ours could know all versions.
+func (p *Images) list(ctx context.Context, h task.Host) ([]string, error) {
+	v, err := kube.ParseVersion(p.Version)
+	if err != nil {
+		return nil, err
+	}
+	if err := rightKubeadm(ctx, h, v); err != nil {
+		return nil, err
+	}
+	argv := []string{"kubeadm", "config", "images", "list", "--kubernetes-version", v.String()}
+	if p.ImageRepository != "" {
+		argv = append(argv, "--image-repository", p.ImageRepository)
+	}
+	o, err := task.Must(ctx, h, task.Query(argv...))
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(o.Stdout), nil
+}
+
+// Changes implements task.Task.
+func (p *Images) Changes(ctx context.Context, h task.Host) ([]task.Change, error) {
+	if !p.Pull {
+		return nil, nil
+	}
+	names, err := p.list(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	rt := cri.Of(p.CRISocket, "")
+	missing, err := rt.Missing(ctx, h, names)
+	if err != nil || len(missing) == 0 {
+		return nil, err
+	}
+	return []task.Change{{
+		Summary: "pull images of Kubernetes " + p.Version, Diff: "+ " + strings.Join(missing, "\n+ "),
+		Apply: func(ctx context.Context, h task.Host) error { return pull(ctx, h, rt, missing) },
+	}}, nil
+}
+
+func pull(ctx context.Context, h task.Host, rt cri.Runtime, names []string) error {
+	for i, name := range names {
+		h.Progress("pull images", int64(i), int64(len(names)))
+		if err := rt.Pull(ctx, h, name, 5, 5*time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Images) outputs(ctx context.Context, h task.Host) (Outputs, error) {
+	names, err := p.list(ctx, h)
+	return Outputs{Images: names}, err
+}
