@@ -1,0 +1,137 @@
+package plain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kflow/kflow/engine/event"
+)
+
+// tally counts results, of all and by host.
+type tally struct {
+	all    map[event.Status]int
+	byHost map[string]map[event.Status]int
+	roots  []event.Root // failures in order, for a run_ended that names none
+}
+
+func newTally() tally {
+	return tally{all: map[event.Status]int{}, byHost: map[string]map[event.Status]int{}}
+}
+
+func (t *tally) add(e event.Event) {
+	t.all[e.Status]++
+	if t.byHost[e.Host] == nil {
+		t.byHost[e.Host] = map[event.Status]int{}
+	}
+	t.byHost[e.Host][e.Status]++
+	if failed(e.Status) && !e.Allowed {
+		t.roots = append(t.roots, event.Root{Instance: e.Instance, Status: e.Status, Pos: e.Pos, Failure: e.Failure})
+	}
+}
+
+// order is the order of results in a summary.
+func order() []event.Status {
+	return []event.Status{event.OK, event.Changed, event.Reused, event.Skipped, event.Blocked, event.Failed,
+		event.Unreachable, event.TimedOut, event.Cancelled, event.Unknown}
+}
+
+// The exit codes after which a run can be resumed (DESIGN section 8).
+const (
+	exitFailed      = 3
+	exitUnreachable = 4
+	exitInterrupted = 130
+)
+
+// ended shows the summary.
+func (r *Renderer) ended(e event.Event) {
+	r.flush(func(*group) bool { return true })
+	counts := e.Counts
+	if counts == nil {
+		counts = r.tally.all
+	}
+	roots := e.Roots
+	if roots == nil {
+		roots = r.tally.roots
+	}
+	r.out.WriteString("\n")
+	r.table()
+	for _, root := range roots {
+		r.root(root)
+	}
+	word, c := outcome(e.Exit)
+	fmt.Fprintf(&r.out, "%s after %s: %s\n", r.paint(c, word), duration(e.Duration), numbers(counts))
+	if e.Exit == exitFailed || e.Exit == exitUnreachable || e.Exit == exitInterrupted {
+		fmt.Fprintf(&r.out, "to go on from here: kflow resume %s\n", r.run)
+	}
+}
+
+func outcome(exit int) (string, color) {
+	switch exit {
+	case 0:
+		return "done", colorGood
+	case exitInterrupted:
+		return "interrupted", colorWarn
+	}
+	return "failed", colorBad
+}
+
+// numbers are the counts on one line. That nothing changed is said, as it is what a second run is made for.
+func numbers(counts map[event.Status]int) string {
+	var parts []string
+	for _, s := range order() {
+		if counts[s] > 0 || s == event.Changed {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[s], s))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// root shows a failure that ended something, and how much.
+func (r *Renderer) root(root event.Root) {
+	text := failureText(root.Failure)
+	if root.Blocked > 0 {
+		text += " (blocked " + count(root.Blocked, "instance") + ")"
+	}
+	about := root.Instance
+	if root.Pos != "" {
+		about += "  " + root.Pos
+	}
+	r.line(string(root.Status), colorOf(root.Status), about, 0, strings.TrimSpace(text))
+}
+
+// table shows the hosts on which something did not succeed; hosts with equal numbers share a row.
+func (r *Renderer) table() {
+	rows := map[string][]string{}
+	for host, byStatus := range r.tally.byHost {
+		if troubled(byStatus) {
+			text := numbers(byStatus)
+			rows[text] = append(rows[text], host)
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	names, width := map[string]string{}, 0
+	for text, hosts := range rows {
+		names[text] = hostList(hosts)
+		width = max(width, len(names[text]))
+	}
+	sorted := make([]string, 0, len(rows))
+	for text := range rows {
+		sorted = append(sorted, text)
+	}
+	slices.SortFunc(sorted, func(a, b string) int { return strings.Compare(names[a], names[b]) })
+	for _, text := range sorted {
+		fmt.Fprintf(&r.out, "%-*s  %s\n", min(width, 40), names[text], text)
+	}
+}
+
+func troubled(counts map[event.Status]int) bool {
+	for s, n := range counts {
+		if n > 0 && (failed(s) || s == event.Blocked) {
+			return true
+		}
+	}
+	return false
+}
