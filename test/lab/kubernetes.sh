@@ -2,6 +2,7 @@
 # Builds Kubernetes 1.20.2 from Debian bookworm's source package, and container images, once, into LAB_DIR/kubernetes.
 # usage: kubernetes.sh [deps | bin | images | all]      (default: all)
 # result: kubernetes/bin/* and kubernetes/images/*.tar (docker archives)
+# shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 BIN=$K8S/bin SRC=$K8S/gopath/src/k8s.io/kubernetes
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Fills the hosts' apt repository (LAB_DIR/repo) and the file server (LAB_DIR/files). Needs lab.sh base and kubernetes.sh.
 # usage: packages.sh [debian | kubernetes | files | all]      (default: all, unless nothing has changed since the last time)
+# shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 WANT=(haproxy keepalived chrony ipset ipvsadm conntrack socat ethtool ebtables iptables containerd runc containernetworking-plugins
   apt-transport-https gnupg lsb-release bash-completion jq)

@@ -3,6 +3,7 @@
 # usage: selftest.sh        needs lab.sh all; takes about a minute
 # shellcheck disable=SC2016,SC2317
 export LAB_NS=${LAB_NS_TEST:-kflabtest} LAB_NET=${LAB_NET_TEST:-10.98.0}
+# shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 LOG=$(mktemp)
 FAILED=0
