@@ -30,6 +30,7 @@ type State struct {
 
 	Instances map[string]*Instance
 	Machines  map[string]event.Machine // by host, as last seen
+	Entries   map[string]Entry         // conditions of blocks and parts, by block@host
 
 	Seq   int64 // of the last event
 	Lines int   // whole lines
@@ -60,10 +61,12 @@ type Instance struct {
 	Finished int   // executions that ended ok or changed: more than 1 means that finished work ran again
 }
 
-// Done is an execution that succeeded. It stands until the instance is started again: that a later session was
-// interrupted before its turn, or that something it needs failed, takes nothing from it.
+// Done is an execution that succeeded, or a condition that said it was not wanted. It stands until the instance is
+// started again: that a later session was interrupted before its turn, or that something it needs failed, takes nothing
+// from it.
 type Done struct {
-	Status      event.Status // OK or Changed
+	Status      event.Status // OK, Changed or Skipped
+	When        string       // text of the condition
 	Changed     bool
 	Changes     int
 	Fingerprint string
@@ -74,10 +77,20 @@ type Done struct {
 	At          time.Time
 }
 
+// Entry is what became of the condition of a block or part on a host when its turn came. A resumed run keeps it: the
+// condition may well be false by now because of what the block has done.
+type Entry struct {
+	When    string // text of the condition
+	Entered bool   // it was true
+}
+
+// GroupEntered is the event that an Entry is made of: Instance (block@host), When, Status (OK or Skipped).
+const GroupEntered event.Type = "group_entered"
+
 // Fold reads a log. A torn end is no error: State.Torn tells of it. The errors are *DamageError and those of r; the
 // State then holds what the lines before say.
 func Fold(r io.Reader) (*State, error) {
-	s := &State{Instances: map[string]*Instance{}, Machines: map[string]event.Machine{}}
+	s := &State{Instances: map[string]*Instance{}, Machines: map[string]event.Machine{}, Entries: map[string]Entry{}}
 	var failed error
 	for rec, err := range Records(r) {
 		if err != nil {
@@ -105,6 +118,8 @@ func (s *State) add(e event.Event) {
 		if e.Machine != nil {
 			s.Machines[e.Host] = *e.Machine
 		}
+	case GroupEntered:
+		s.Entries[e.Instance] = Entry{When: e.When, Entered: e.Status != event.Skipped}
 	case event.InstanceStarted:
 		s.started(e)
 	case event.AttemptFailed:
@@ -165,10 +180,12 @@ func (s *State) ended(e event.Event) {
 	case event.Reused:
 		i.reused(e)
 		return
-	case event.OK, event.Changed:
-		i.Finished++
+	case event.OK, event.Changed, event.Skipped:
+		if e.Status != event.Skipped {
+			i.Finished++
+		}
 		i.Done = &Done{Status: e.Status, Changed: e.Changed, Changes: e.Changes, Fingerprint: e.Fingerprint,
-			Parts: e.Parts, Outputs: e.Outputs, Duration: e.Duration, At: e.Time}
+			Parts: e.Parts, Outputs: e.Outputs, When: e.When, Duration: e.Duration, At: e.Time}
 		if m, known := s.Machines[i.Host]; known {
 			i.Done.Machine = &m
 		}
@@ -182,6 +199,7 @@ func (i *Instance) reused(e event.Event) {
 		i.Done = &Done{Status: event.OK, At: e.Time}
 	}
 	keep(&i.Done.Status, e.First)
+	keep(&i.Done.When, e.When)
 	keep(&i.Done.Changed, e.Changed)
 	keep(&i.Done.Fingerprint, e.Fingerprint)
 	if e.Parts != nil {

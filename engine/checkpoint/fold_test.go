@@ -54,12 +54,26 @@ func TestAReusedInstanceKeepsWhatItWas(t *testing.T) {
 }
 
 func TestAnInterruptedSessionTakesNothingFromWhatWasDone(t *testing.T) {
-	for _, status := range []event.Status{event.Cancelled, event.Blocked, event.Unreachable, event.Skipped} {
+	for _, status := range []event.Status{event.Cancelled, event.Blocked, event.Unreachable} {
 		log := append(session(), event.Event{Seq: 14, Type: event.InstanceEnded, Instance: "kernel@mn01", Status: status})
 		i := fold(t, encoded(t, log)).Instances["kernel@mn01"]
 		if i.Status != status || i.Done == nil || i.Done.Fingerprint != "f-kernel" {
 			t.Errorf("%s: %+v", status, i)
 		}
+	}
+}
+
+func TestConditionsAreKept(t *testing.T) {
+	log := append(session(),
+		event.Event{Seq: 14, Type: event.InstanceEnded, Instance: "extra@mn01", Status: event.Skipped, When: "inputs.extra"},
+		event.Event{Seq: 15, Type: GroupEntered, Instance: "block@mn01", Status: event.Skipped, When: "false"},
+		event.Event{Seq: 16, Type: GroupEntered, Instance: "block@mn02", Status: event.OK, When: "x"})
+	s := fold(t, encoded(t, log))
+	if i := s.Instances["extra@mn01"]; i.Done.Status != event.Skipped || i.Done.When != "inputs.extra" || i.Finished != 0 {
+		t.Errorf("skipped: %+v", i)
+	}
+	if want := map[string]Entry{"block@mn01": {When: "false"}, "block@mn02": {When: "x", Entered: true}}; !reflect.DeepEqual(s.Entries, want) {
+		t.Errorf("entries: %+v", s.Entries)
 	}
 }
 
