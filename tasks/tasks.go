@@ -6,6 +6,7 @@ import (
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/assert"
 	"github.com/kflow/kflow/tasks/command"
+	"github.com/kflow/kflow/tasks/file"
 	"github.com/kflow/kflow/tasks/hostname"
 	"github.com/kflow/kflow/tasks/kubeadm"
 	"github.com/kflow/kflow/tasks/modprobe"
@@ -23,6 +24,7 @@ func All() *task.Registry {
 	return task.NewRegistry(
 		assert.Kind(),
 		command.Kind(),
+		file.Kind(),
 		hostname.Kind(),
 		kubeadm.Kind(),
 		modprobe.Kind(),

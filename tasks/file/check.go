@@ -1,0 +1,51 @@
+package file
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kflow/kflow/engine/task"
+)
+
+// Check implements task.Checker.
+func (p *File) Check() error {
+	var errs []error
+	bad := func(cond bool, f *task.Failure) {
+		if cond {
+			errs = append(errs, f)
+		}
+	}
+	other := p.Directory || p.Symlink != "" || p.Absent
+	plain := p.hasSource() || p.edits()
+	bad(other && (p.edits() || len(p.Validate) > 0 || p.Backup),
+		task.Failf("a directory, a link or an absent path has no content: leave out replace, lines, set, block, validate and backup"))
+	bad(p.Absent && strings.Count(strings.TrimSuffix(p.Path, "/"), "/") < 2,
+		task.Failf("%s is too much to remove", p.Path).WithHint("absent removes directories with all below them; give a longer path"))
+	bad((p.Symlink != "" || p.Absent) && (p.Mode != "" || p.Owner != "" || p.Group != ""),
+		task.Failf("mode and owner say nothing of a link or of an absent path"))
+	bad(!other && !plain && p.Mode == "" && p.Owner == "" && p.Group == "",
+		task.Failf("nothing is declared of %s", p.Path).WithHint("give a source (content, template, source, copy_of, from, directory, symlink, absent), an edit, or mode and owner"))
+	bad(len(p.Set) > 0 && p.format() == "",
+		task.Failf("the format of %s is not known", p.Path).WithHint("add `format: toml`, `ini`, `json` or `yaml`"))
+	bad(len(p.Validate) > 0 && !slices.ContainsFunc(p.Validate, func(a string) bool { return strings.Contains(a, "%s") }),
+		task.Failf("validate has no %%s, which stands for the file with the new content"))
+	bad(p.hasSource() && p.Missing != "", task.Failf("missing is for edits of a file that is there; here there is a source"))
+	for _, r := range p.Replace {
+		errs = append(errs, compiles("replace", r.Match))
+	}
+	for _, l := range p.Lines {
+		bad(l.Line == "" && (!l.Absent || l.Match == ""), task.Failf("lines: an entry needs line, or absent with match"))
+		bad(strings.Contains(l.Line, "\n"), task.Failf("lines: %q is more than one line", l.Line))
+		errs = append(errs, compiles("lines", l.Match), compiles("lines", l.After))
+	}
+	return errors.Join(errs...)
+}
+
+func compiles(where, expr string) error {
+	if _, err := regexp.Compile(expr); err != nil {
+		return task.Failf("%s: %q is no regular expression: %w", where, expr, err)
+	}
+	return nil
+}

@@ -1,0 +1,232 @@
+package file
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/conf"
+	"github.com/kflow/kflow/tasks/internal/program"
+)
+
+// wanted is the content a file should have.
+type wanted struct {
+	text   string
+	secret bool
+	attr   task.Attr // for a new file, from copy_of
+}
+
+// wanted makes the content from the source and the edits; before is what the file holds now.
+func (p *File) wanted(ctx context.Context, h task.Host, before string) (*wanted, error) {
+	w := &wanted{text: before}
+	var err error
+	switch {
+	case p.CopyOf != "":
+		err = p.copyOf(ctx, h, w)
+	case p.From != nil:
+		err = p.from(ctx, h, w)
+	default:
+		for _, c := range []*task.Content{p.Content, p.Template, p.Source} {
+			if c != nil {
+				w.secret = c.Secret
+				w.text, err = read(ctx, h, *c)
+			}
+		}
+	}
+	if err == nil {
+		err = p.edit(ctx, h, w)
+	}
+	return w, err
+}
+
+func read(ctx context.Context, h task.Host, c task.Content) (string, error) {
+	if c.Inline {
+		return c.Text, nil
+	}
+	r, err := h.Open(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	return string(b), err
+}
+
+// copyOf reads the other file. What only its owner may read is a secret, and stays unreadable to others.
+func (p *File) copyOf(ctx context.Context, h task.Host, w *wanted) error {
+	fi, err := h.Stat(ctx, p.CopyOf)
+	if errors.Is(err, fs.ErrNotExist) {
+		return task.Failf("there is no file %s to copy: %w", p.CopyOf, task.NotYet("path:"+p.CopyOf)).
+			WithHint("let this task need the one that makes it")
+	}
+	if err != nil {
+		return err
+	}
+	w.attr = task.Attr{Mode: fi.Mode &^ fs.ModeType, Owner: fi.Owner, Group: fi.Group}
+	w.secret = fi.Mode&0o077 == 0
+	b, err := h.ReadFile(ctx, p.CopyOf)
+	w.text = string(b)
+	return err
+}
+
+func (p *File) from(ctx context.Context, h task.Host, w *wanted) error {
+	c := task.Query(p.From.Command...)
+	c.MaxBytes = 16 << 20
+	o, err := task.Must(ctx, h, c)
+	if program.Missing(err) {
+		return task.Failf("there is no program %s: %w", p.From.Command[0], task.NotYet("program:"+p.From.Command[0])).
+			WithHint("let this task need the one that installs it")
+	}
+	w.text = o.Stdout
+	return err
+}
+
+// edit applies the edits, in the order of the documentation.
+func (p *File) edit(ctx context.Context, h task.Host, w *wanted) error {
+	var err error
+	for _, r := range p.Replace {
+		if w.text, err = r.apply(w.text); err != nil {
+			return err
+		}
+	}
+	for _, l := range p.Lines {
+		w.text = l.apply(w.text)
+	}
+	if len(p.Set) > 0 {
+		if w.text, err = conf.Set(p.format(), w.text, p.Set); err != nil {
+			return task.Failf("cannot set values in %s: %w", p.Path, err)
+		}
+	}
+	if p.Block != nil {
+		text, err := read(ctx, h, p.Block.Text)
+		if err != nil {
+			return err
+		}
+		w.secret = w.secret || p.Block.Text.Secret
+		w.text, err = p.Block.apply(w.text, text)
+		return err
+	}
+	return nil
+}
+
+func (r Replace) apply(text string) (string, error) {
+	re, err := regexp.Compile("(?m)" + r.Match)
+	if err != nil {
+		return "", err
+	}
+	once := re.ReplaceAllString(text, r.With)
+	if twice := re.ReplaceAllString(once, r.With); twice != once {
+		return "", task.Failf("replace: %q also matches what it writes, so each run would change the file again", r.Match).
+			WithHint("make the expression match only the old text, for example with ^ and $")
+	}
+	return once, nil
+}
+
+func (l Line) apply(text string) string {
+	lines := splitLines(text)
+	match := func(expr string) func(string) bool {
+		re := regexp.MustCompile(expr) // compiled before, in Check
+		return func(line string) bool { return re.MatchString(line) }
+	}
+	if l.Absent {
+		return joinLines(slices.DeleteFunc(lines, func(line string) bool {
+			return line == l.Line && l.Line != "" || l.Match != "" && match(l.Match)(line)
+		}))
+	}
+	if slices.Contains(lines, l.Line) {
+		return text
+	}
+	if l.Match != "" {
+		if i := lastIndex(lines, match(l.Match)); i >= 0 {
+			lines[i] = l.Line
+			return joinLines(lines)
+		}
+	}
+	at := len(lines)
+	if l.After != "" {
+		if i := lastIndex(lines, match(l.After)); i >= 0 {
+			at = i + 1
+		}
+	}
+	return joinLines(slices.Insert(lines, at, l.Line))
+}
+
+func splitLines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}
+
+func joinLines(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func lastIndex(lines []string, match func(string) bool) int {
+	for i, line := range slices.Backward(lines) {
+		if match(line) {
+			return i
+		}
+	}
+	return -1
+}
+
+// apply puts the block into a text: where it is, else at the end. An empty block is taken out.
+func (b *Block) apply(text, block string) (string, error) {
+	begin, end := b.Comment+" BEGIN kflow: "+b.Marker, b.Comment+" END kflow: "+b.Marker
+	lines := splitLines(text)
+	from, to := slices.Index(lines, begin), slices.Index(lines, end)
+	if (from < 0) != (to < 0) || to < from {
+		return "", task.Failf("the file has only one of the marker lines of block %q", b.Marker).
+			WithHint("put %q and %q around the block again, or remove both", begin, end)
+	}
+	var fresh []string
+	if strings.TrimSpace(block) != "" {
+		fresh = append(append([]string{begin}, splitLines(block)...), end)
+	}
+	if from < 0 {
+		if fresh == nil {
+			return text, nil
+		}
+		return joinLines(append(lines, fresh...)), nil
+	}
+	return joinLines(slices.Replace(lines, from, to+1, fresh...)), nil
+}
+
+// streamFrom is the size from which a file is compared by its hash and not read into memory.
+const streamFrom = 1 << 20
+
+// asItIs is the content that is sent without being looked at: large, from the controller, not edited.
+func (p *File) asItIs() *task.Content {
+	if p.edits() || len(p.Validate) > 0 {
+		return nil
+	}
+	for _, c := range []*task.Content{p.Template, p.Source} {
+		if c != nil && !c.Inline && c.Size >= streamFrom {
+			return c
+		}
+	}
+	return nil
+}
+
+// hashOf is the SHA-256 of a file of the host.
+func hashOf(ctx context.Context, h task.Host, name string) (string, error) {
+	r, err := h.OpenFile(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	sum := sha256.New()
+	_, err = io.Copy(sum, r)
+	return hex.EncodeToString(sum.Sum(nil)), err
+}
