@@ -14,8 +14,8 @@
 //  7. Outputs.
 //
 // Whatever comes back for people, progress included, has the request's secrets masked (outputs are data and are left to
-// the engine); a panic of a kind becomes a failure with
-// its stack; the end of the context is told apart by its cause: the request's timeout, or a cancel.
+// the engine); a panic of a kind becomes a failure with its stack; the end of the context is told apart by its cause: the
+// request's timeout, or a cancel.
 package converge
 
 import (

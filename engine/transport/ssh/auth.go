@@ -1,0 +1,322 @@
+package ssh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	gossh "golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// maxAsk is how often a wrong passphrase may be given.
+const maxAsk = 3
+
+// keyring knows the private keys of this run: from files, each read once, and from ssh-agent.
+//
+// An encrypted key is offered by its public part; its passphrase is asked for when a host wants a signature, once for the
+// whole run.
+type keyring struct {
+	ask func(context.Context, Question) (string, error)
+
+	mu     sync.Mutex
+	files  map[string]*keyFile
+	agents map[string]*agentConn // by socket
+}
+
+type agentConn struct {
+	conn   net.Conn
+	client agent.ExtendedAgent
+}
+
+func newKeyring(o Options) *keyring {
+	k := &keyring{files: map[string]*keyFile{}, agents: map[string]*agentConn{}}
+	k.ask = serialised(o.Ask)
+	return k
+}
+
+// serialised asks one question at a time.
+func serialised(ask func(context.Context, Question) (string, error)) func(context.Context, Question) (string, error) {
+	turn := make(chan struct{}, 1)
+	return func(ctx context.Context, q Question) (string, error) {
+		if ask == nil {
+			return "", fmt.Errorf("there is nobody to ask for the %s", q.Prompt)
+		}
+		if err := take(ctx, turn); err != nil {
+			return "", err
+		}
+		defer func() { <-turn }()
+		return ask(ctx, q)
+	}
+}
+
+func (k *keyring) close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var errs []error
+	for _, a := range k.agents {
+		errs = append(errs, a.conn.Close())
+	}
+	clear(k.agents)
+	return errors.Join(errs...)
+}
+
+// offer is a key to log in with, and its name for people.
+type offer struct {
+	signer gossh.Signer
+	name   string
+}
+
+// offers are the keys for a host, in the order in which they are tried: those the settings name (through the agent where
+// it has them), then the others of the agent, then the default files. Hosts refuse a login after some keys (MaxAuthTries,
+// 6 as a rule), so the named ones come first. notes say which keys could not be used.
+func (k *keyring) offers(ctx context.Context, s *settings) (out []offer, notes []string) {
+	inAgent, err := k.fromAgent(s.agentSock)
+	if err != nil {
+		notes = append(notes, "ssh-agent: "+err.Error())
+	}
+	used := func(key gossh.PublicKey) bool {
+		return slices.ContainsFunc(out, func(o offer) bool { return sameKey(o.signer.PublicKey(), key) })
+	}
+	files := s.keyFiles
+	if len(files) == 0 {
+		files = s.dfltKeys
+	}
+	for _, file := range files {
+		f, err := k.file(ctx, file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && len(s.keyFiles) == 0:
+			continue
+		case err != nil:
+			notes = append(notes, err.Error())
+			continue
+		}
+		i := slices.IndexFunc(inAgent, func(o offer) bool { return sameKey(o.signer.PublicKey(), f.public) })
+		if i >= 0 {
+			out = append(out, inAgent[i])
+		} else if f.signer != nil && !used(f.public) {
+			out = append(out, offer{f.signer, file})
+		}
+	}
+	if s.onlyKeys {
+		return out, notes
+	}
+	for _, o := range inAgent {
+		if !used(o.signer.PublicKey()) {
+			out = append(out, o)
+		}
+	}
+	return out, notes
+}
+
+func sameKey(a, b gossh.PublicKey) bool {
+	return a != nil && b != nil && string(a.Marshal()) == string(b.Marshal())
+}
+
+func (k *keyring) fromAgent(socket string) ([]offer, error) {
+	if socket == "" || socket == "none" {
+		return nil, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a := k.agents[socket]
+	if a == nil {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			return nil, err
+		}
+		a = &agentConn{conn, agent.NewClient(conn)}
+		k.agents[socket] = a
+	}
+	keys, err := a.client.List()
+	if err != nil {
+		a.conn.Close()
+		delete(k.agents, socket)
+		return nil, err
+	}
+	signers, err := a.client.Signers()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]offer, 0, len(signers))
+	for i, s := range signers {
+		name := "ssh-agent"
+		if i < len(keys) && keys[i].Comment != "" {
+			name += ": " + keys[i].Comment
+		}
+		out = append(out, offer{s, name})
+	}
+	return out, nil
+}
+
+// keyFile is a private key; signer is nil when only its public part could be read (the agent may have the private one).
+type keyFile struct {
+	public gossh.PublicKey
+	signer gossh.Signer
+	err    error
+}
+
+func (k *keyring) file(ctx context.Context, path string) (*keyFile, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f := k.files[path]
+	if f == nil {
+		f = k.read(ctx, path)
+		k.files[path] = f
+	}
+	return f, f.err
+}
+
+func (k *keyring) read(ctx context.Context, path string) *keyFile {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		if pub := publicFile(path); pub != nil { // the key itself is in the agent
+			return &keyFile{public: pub}
+		}
+		return &keyFile{err: err}
+	}
+	signer, err := gossh.ParsePrivateKey(pem)
+	var locked *gossh.PassphraseMissingError
+	switch {
+	case errors.As(err, &locked):
+		public := locked.PublicKey
+		if public == nil {
+			public = publicFile(path)
+		}
+		if public == nil {
+			return &keyFile{err: fmt.Errorf("%s: encrypted in an old format and without %s.pub beside it: run ssh-keygen -p -f %s once", path, path, path)}
+		}
+		signer = &lockedKey{path: path, pem: pem, public: public, ask: k.ask}
+	case err != nil:
+		return &keyFile{err: fmt.Errorf("%s: %w", path, err)}
+	}
+	return withCertificate(path, signer)
+}
+
+func publicFile(path string) gossh.PublicKey {
+	b, err := os.ReadFile(strings.TrimSuffix(path, ".pub") + ".pub")
+	if err != nil {
+		return nil
+	}
+	pub, _, _, _, err := gossh.ParseAuthorizedKey(b)
+	if err != nil {
+		return nil
+	}
+	return pub
+}
+
+// withCertificate uses the certificate beside a key, as OpenSSH does.
+func withCertificate(path string, signer gossh.Signer) *keyFile {
+	f := &keyFile{public: signer.PublicKey(), signer: signer}
+	b, err := os.ReadFile(path + "-cert.pub")
+	if err != nil {
+		return f
+	}
+	pub, _, _, _, err := gossh.ParseAuthorizedKey(b)
+	if cert, ok := pub.(*gossh.Certificate); err == nil && ok {
+		if cs, err := gossh.NewCertSigner(cert, signer); err == nil {
+			f.signer, f.public = cs, cert
+		}
+	}
+	return f
+}
+
+// lockedKey asks for its passphrase when it has to sign.
+type lockedKey struct {
+	path   string
+	pem    []byte
+	public gossh.PublicKey
+	ask    func(context.Context, Question) (string, error)
+
+	mu     sync.Mutex
+	signer gossh.AlgorithmSigner
+	err    error
+}
+
+var _ gossh.AlgorithmSigner = (*lockedKey)(nil)
+
+func (l *lockedKey) PublicKey() gossh.PublicKey { return l.public }
+
+func (l *lockedKey) Sign(rand io.Reader, data []byte) (*gossh.Signature, error) {
+	return l.SignWithAlgorithm(rand, data, l.public.Type())
+}
+
+func (l *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*gossh.Signature, error) {
+	s, err := l.unlock()
+	if err != nil {
+		return nil, err
+	}
+	return s.SignWithAlgorithm(rand, data, algorithm)
+}
+
+// unlock asks at most maxAsk times in a run; after that the key stays locked.
+func (l *lockedKey) unlock() (gossh.AlgorithmSigner, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for try := 0; l.signer == nil && l.err == nil; try++ {
+		if try == maxAsk {
+			l.err = fmt.Errorf("wrong passphrase for %s", l.path)
+			break
+		}
+		pass, err := l.ask(context.Background(), Question{Prompt: "passphrase of " + l.path, Again: try > 0})
+		if err != nil {
+			l.err = err
+			break
+		}
+		s, err := gossh.ParsePrivateKeyWithPassphrase(l.pem, []byte(pass))
+		if err != nil {
+			continue
+		}
+		if as, ok := s.(gossh.AlgorithmSigner); ok {
+			l.signer = as
+		} else {
+			l.err = fmt.Errorf("%s: key type %s cannot be used", l.path, s.PublicKey().Type())
+		}
+	}
+	return l.signer, l.err
+}
+
+// watched is a signer that stops the clock of a handshake while a person is asked, and notes that it was used.
+type watched struct {
+	gossh.AlgorithmSigner
+	clock *deadline
+}
+
+func (w *watched) Sign(rand io.Reader, data []byte) (*gossh.Signature, error) {
+	return w.SignWithAlgorithm(rand, data, w.PublicKey().Type())
+}
+
+func (w *watched) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*gossh.Signature, error) {
+	w.clock.pause()
+	defer w.clock.resume()
+	return w.AlgorithmSigner.SignWithAlgorithm(rand, data, algorithm)
+}
+
+// methods are the ways to log in.
+func methods(s *settings, offers []offer, clock *deadline) []gossh.AuthMethod {
+	signers := make([]gossh.Signer, len(offers))
+	for i, o := range offers {
+		signers[i] = o.signer
+		if locked, ok := o.signer.(*lockedKey); ok {
+			signers[i] = &watched{locked, clock}
+		}
+	}
+	out := []gossh.AuthMethod{gossh.PublicKeys(signers...)}
+	if p := s.target.Password; p != "" {
+		out = append(out, gossh.Password(p), gossh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
+			answers := make([]string, len(questions))
+			for i := range answers {
+				answers[i] = p
+			}
+			return answers, nil
+		}))
+	}
+	return out
+}
