@@ -6,8 +6,11 @@ import (
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/assert"
 	"github.com/kflow/kflow/tasks/command"
+	"github.com/kflow/kflow/tasks/download"
+	"github.com/kflow/kflow/tasks/fetch"
 	"github.com/kflow/kflow/tasks/file"
 	"github.com/kflow/kflow/tasks/hostname"
+	"github.com/kflow/kflow/tasks/image"
 	"github.com/kflow/kflow/tasks/kubeadm"
 	"github.com/kflow/kflow/tasks/modprobe"
 	"github.com/kflow/kflow/tasks/pkg"
@@ -17,6 +20,7 @@ import (
 	"github.com/kflow/kflow/tasks/sysctl"
 	"github.com/kflow/kflow/tasks/systemd"
 	"github.com/kflow/kflow/tasks/timezone"
+	"github.com/kflow/kflow/tasks/waitfor"
 )
 
 // All returns the registry of all kinds.
@@ -24,8 +28,11 @@ func All() *task.Registry {
 	return task.NewRegistry(
 		assert.Kind(),
 		command.Kind(),
+		download.Kind(),
+		fetch.Kind(),
 		file.Kind(),
 		hostname.Kind(),
+		image.Kind(),
 		kubeadm.Kind(),
 		modprobe.Kind(),
 		pkg.Kind(),
@@ -35,5 +42,6 @@ func All() *task.Registry {
 		sysctl.Kind(),
 		systemd.Kind(),
 		timezone.Kind(),
+		waitfor.Kind(),
 	)
 }
