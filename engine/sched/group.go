@@ -21,6 +21,9 @@ func (r *run) enter(gi inst) {
 			r.arrive(j)
 		}
 	}
+	if !again && r.through(gi) {
+		r.leave(gi)
+	}
 }
 
 // refuse ends everything inside a group that is not entered.
@@ -64,10 +67,27 @@ func (r *run) leftInside(gi, child inst) {
 		r.status[gi] = max(r.status[gi], c)
 		r.cause[gi] = r.causeIn(gi, child)
 	}
-	k := r.openOf(gi)
-	if r.open[k]--; r.open[k] == 0 && r.state[gi] != sCondRun {
+	r.open[r.openOf(gi)]--
+	if r.state[gi] != sCondRun && r.through(gi) {
 		r.leave(gi)
 	}
+}
+
+// through tells whether nothing is left to do inside a group. OnDemand tasks wait for it to be entered, or refused.
+func (r *run) through(gi inst) bool {
+	if r.open[r.openOf(gi)] > 0 {
+		return false
+	}
+	if r.state[gi] == sOpen || r.state[gi] == sRefused {
+		return true
+	}
+	n, h := &r.nodes[r.nodeOf[gi]], r.host(gi)
+	for _, k := range n.children {
+		if r.nodes[k].run == OnDemand && r.on(k, h) != None {
+			return false
+		}
+	}
+	return true
 }
 
 // causeIn returns the root set of a group: that of the first failure inside it.

@@ -104,7 +104,7 @@ func (r *run) judged(i inst, c Condition) {
 	k := r.nodeOf[i]
 	n := &r.nodes[k]
 	switch {
-	case n.isGroup() && r.open[r.openOf(i)] == 0: // everything inside was ended meanwhile
+	case n.isGroup() && r.through(i): // everything inside was ended meanwhile
 		r.leave(i)
 	case !r.mayStart(n):
 		r.giveUp(i)

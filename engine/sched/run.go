@@ -142,7 +142,7 @@ func (r *run) seed() {
 		if r.state[i] != sWaiting {
 			continue
 		}
-		if n.isGroup() && r.open[r.openOf(i)] == 0 {
+		if n.isGroup() && r.through(i) {
 			r.leave(i)
 		} else if r.pending[i] == 0 {
 			r.decide(i)
@@ -154,6 +154,13 @@ func (r *run) seed() {
 // sends results to the disk, and waits for something to happen.
 func (r *run) loop(done <-chan struct{}, cause func() error) error {
 	defer r.close()
+	select { // a run that was stopped before it began starts nothing
+	case <-done:
+		r.halt(cancelled, cause())
+	case c := <-r.stopped:
+		r.halt(finishing, c)
+	default:
+	}
 	for {
 		r.settle()
 		r.dispatch()
