@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/compiler"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
@@ -17,17 +16,8 @@ import (
 // calls of our own functions, which are strict where expr is lenient (see the package comment).
 func (e *Expr) compile(c *checker) error {
 	r := rewriter{e: e, c: c}
-	config := newConfig()
-	for name, f := range operations() {
-		config.Functions[name] = &builtin.Function{Name: name, Func: f}
-	}
-	for name, f := range functions() {
-		if f.run != nil {
-			config.Functions[name] = &builtin.Function{Name: name, Func: f.call}
-		}
-	}
 	tree := &parser.Tree{Node: r.rewrite(e.tree), Source: file.NewSource(e.source)}
-	program, err := compiler.Compile(tree, config)
+	program, err := compiler.Compile(tree, newConfig())
 	if err != nil {
 		text, _, _ := strings.Cut(err.Error(), "\n")
 		return fmt.Errorf("%s", text)

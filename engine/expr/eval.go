@@ -59,7 +59,7 @@ func (e *Expr) Eval(env Env) (any, error) {
 		return nil, e.fail(e.whole, err)
 	}
 	if _, ok := v.(bool); e.bool && !ok {
-		return nil, e.fail(e.whole, fmt.Errorf("want true or false, this is %s", withArticle(sortOf(v))))
+		return nil, e.fail(e.whole, harmlessf("want true or false, this is %s", withArticle(sortOf(v))))
 	}
 	return v, nil
 }
@@ -84,7 +84,7 @@ func (e *Expr) EvalBool(env Env) (bool, error) {
 	}
 	b, ok := v.(bool)
 	if !ok {
-		return false, e.fail(e.whole, fmt.Errorf("want true or false, this is %s", withArticle(sortOf(v))))
+		return false, e.fail(e.whole, harmlessf("want true or false, this is %s", withArticle(sortOf(v))))
 	}
 	return b, nil
 }
@@ -97,7 +97,7 @@ func (e *Expr) EvalList(env Env) ([]any, error) {
 	}
 	list, ok := v.([]any)
 	if !ok {
-		return nil, e.fail(e.whole, fmt.Errorf("want a list, this is %s", withArticle(sortOf(v))))
+		return nil, e.fail(e.whole, harmlessf("want a list, this is %s", withArticle(sortOf(v))))
 	}
 	return list, nil
 }
@@ -112,7 +112,7 @@ func (e *Expr) fail(s span, why error) error {
 
 // public is the message of an error, without what may be the value of a secret.
 func (e *Expr) public(err error) string {
-	var m missing
+	var m harmless
 	var a Absent
 	if !e.secret || errors.As(err, &m) || errors.As(err, &a) || errors.Is(err, errTooLarge) {
 		return err.Error()
@@ -287,7 +287,7 @@ func (n *normalizer) other(v reflect.Value) (any, error) {
 		}
 		return n.value(out)
 	}
-	return nil, fmt.Errorf("a value of Go type %s is no value of an expression", v.Type())
+	return nil, harmlessf("a value of Go type %s is no value of an expression", v.Type())
 }
 
 // toText is a value inside of text.
@@ -302,7 +302,7 @@ func toText(v any) (string, error) {
 	case bool:
 		return strconv.FormatBool(v), nil
 	case nil:
-		return "", missingf("it is nil; `?? \"\"` behind it gives a default")
+		return "", harmlessf("it is nil; `?? \"\"` behind it gives a default")
 	}
-	return "", fmt.Errorf("%s cannot stand in text: join(), to_json() and to_yaml() make text", withArticle(sortOf(v)))
+	return "", harmlessf("%s cannot stand in text: join(), to_json() and to_yaml() make text", withArticle(sortOf(v)))
 }

@@ -3,7 +3,6 @@ package expr
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -170,7 +169,7 @@ func compare(a, b any) (int, error) {
 	if ok1 && ok2 {
 		return cmp.Compare(x, y), nil
 	}
-	return 0, fmt.Errorf("only texts and numbers have an order, not %s and %s", withArticle(sortOf(a)), withArticle(sortOf(b)))
+	return 0, harmlessf("only texts and numbers have an order, not %s and %s", withArticle(sortOf(a)), withArticle(sortOf(b)))
 }
 
 func toFloat(v any) (float64, bool) {

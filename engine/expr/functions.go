@@ -117,9 +117,9 @@ func (a args) texts(i int) ([]string, error) {
 
 func (a args) wrong(i int, want string) error {
 	if i >= len(a) {
-		return fmt.Errorf("an argument is missing")
+		return harmlessf("an argument is missing")
 	}
-	return fmt.Errorf("want %s, this is %s", want, withArticle(sortOf(a[i])))
+	return harmlessf("want %s, this is %s", want, withArticle(sortOf(a[i])))
 }
 
 // text1 is a function of one text.
@@ -186,7 +186,7 @@ func runLookup(a args) (any, error) {
 	}
 	read, ok := a[len(a)-1].(Lookup)
 	if !ok || len(a) != 2 {
-		return nil, fmt.Errorf("files of the controller cannot be read here")
+		return nil, harmlessf("files of the controller cannot be read here")
 	}
 	s, err := read(path)
 	if err == nil && len(s) > maxString {

@@ -1,9 +1,6 @@
 package expr
 
-import (
-	"fmt"
-	"maps"
-)
+import "maps"
 
 // EvalHosts computes an expression of `on` and returns the names of the hosts, in its order, each once. An index out of
 // range, and nil, are no hosts. Errors: *Error.
@@ -19,7 +16,7 @@ func EvalHosts(e *Expr, env Env) ([]string, error) {
 func (e *Expr) names(v any) ([]string, error) {
 	list, ok := asHosts(v, true).([]any)
 	if !ok {
-		return nil, e.fail(e.whole, fmt.Errorf("want hosts, this is %s", withArticle(sortOf(v))))
+		return nil, e.fail(e.whole, harmlessf("want hosts, this is %s", withArticle(sortOf(v))))
 	}
 	out := make([]string, 0, len(list))
 	seen := make(map[string]bool, len(list))
@@ -27,7 +24,7 @@ func (e *Expr) names(v any) ([]string, error) {
 		h, _ := x.(map[string]any)
 		name, ok := h["name"].(string)
 		if !ok {
-			return nil, e.fail(e.whole, fmt.Errorf("want hosts, here is %s among them", withArticle(sortOf(x))))
+			return nil, e.fail(e.whole, harmlessf("want hosts, here is %s among them", withArticle(sortOf(x))))
 		}
 		if !seen[name] {
 			seen[name] = true
@@ -74,7 +71,7 @@ func EvalPlace(e *Expr, env Env) (Place, error) {
 		return Place{}, err
 	}
 	if !special && len(names) != 1 {
-		return Place{}, e.fail(e.whole, fmt.Errorf("`at` wants one host, here are %s: reachable() takes the first that is up", counted(len(names), "host", "hosts")))
+		return Place{}, e.fail(e.whole, harmlessf("`at` wants one host, here are %s: reachable() takes the first that is up", counted(len(names), "host", "hosts")))
 	}
 	return Place{Reachable: special, Hosts: names}, nil
 }

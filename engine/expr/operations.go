@@ -53,7 +53,7 @@ func opSliceOf(a ...any) (any, error) {
 	case isList:
 		n = len(list)
 	default:
-		return nil, fmt.Errorf("only lists and texts have parts, this is %s", withArticle(sortOf(a[0])))
+		return nil, harmlessf("only lists and texts have parts, this is %s", withArticle(sortOf(a[0])))
 	}
 	from, err1 := bound(a[1], 0, n)
 	to, err2 := bound(a[2], n, n)
@@ -74,7 +74,7 @@ func bound(v any, otherwise, n int) (int, error) {
 	}
 	i, ok := v.(int)
 	if !ok {
-		return 0, fmt.Errorf("want a whole number, this is %s", withArticle(sortOf(v)))
+		return 0, harmlessf("want a whole number, this is %s", withArticle(sortOf(v)))
 	}
 	if i < 0 {
 		i += n
@@ -118,7 +118,7 @@ func opAddOf(a ...any) (any, error) {
 			return runtime.Add(l, r), nil
 		}
 	}
-	return nil, fmt.Errorf("`+` adds two numbers, two texts or two lists, not %s and %s", withArticle(sortOf(l)), withArticle(sortOf(r)))
+	return nil, harmlessf("`+` adds two numbers, two texts or two lists, not %s and %s", withArticle(sortOf(l)), withArticle(sortOf(r)))
 }
 
 func opSubtractOf(a ...any) (any, error) {
@@ -131,7 +131,7 @@ func opSubtractOf(a ...any) (any, error) {
 	if isNumberValue(l) && isNumberValue(r) {
 		return runtime.Subtract(l, r), nil
 	}
-	return nil, fmt.Errorf("`-` wants two numbers or two lists, not %s and %s", withArticle(sortOf(l)), withArticle(sortOf(r)))
+	return nil, harmlessf("`-` wants two numbers or two lists, not %s and %s", withArticle(sortOf(l)), withArticle(sortOf(r)))
 }
 
 func isNumberValue(v any) bool {
@@ -159,7 +159,7 @@ func opRangeOf(a ...any) (any, error) {
 	to, ok2 := a[1].(int)
 	switch {
 	case !ok1 || !ok2:
-		return nil, fmt.Errorf("`..` wants two whole numbers, not %s and %s", withArticle(sortOf(a[0])), withArticle(sortOf(a[1])))
+		return nil, harmlessf("`..` wants two whole numbers, not %s and %s", withArticle(sortOf(a[0])), withArticle(sortOf(a[1])))
 	case to < from:
 		return []any{}, nil
 	case to-from < 0 || to-from >= maxList:
@@ -177,7 +177,7 @@ func opListOf(a ...any) (any, error) {
 	if list, ok := a[0].([]any); ok {
 		return list, nil
 	}
-	err := fmt.Errorf("%v wants a list, this is %s", a[1], withArticle(sortOf(a[0])))
+	err := harmlessf("%v wants a list, this is %s", a[1], withArticle(sortOf(a[0])))
 	if _, ok := a[0].(map[string]any); ok {
 		err = fmt.Errorf("%w: entries(map) makes a list of it", err)
 	}

@@ -3,9 +3,11 @@ package expr
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
@@ -171,10 +173,16 @@ func (e *Expr) rename() map[int]string {
 	return found
 }
 
-// newConfig tells expr which of its functions exist; the others parse as calls, and Check says what is wrong with them.
+// newConfig tells expr which of its functions exist, and which are ours; all others parse as calls, and Check says what is
+// wrong with them. Its maps are shared, and read only.
 func newConfig() *conf.Config {
+	c := baseConfig()
+	return &c
+}
+
+var baseConfig = sync.OnceValue(func() conf.Config {
 	c := conf.CreateNew()
-	c.Env = nature.FromType(envType)
+	c.Env = nature.FromType(reflect.TypeFor[map[string]any]())
 	c.Optimize = false
 	c.MaxNodes = maxNodes
 	c.DisableIfOperator = true
@@ -184,8 +192,16 @@ func newConfig() *conf.Config {
 			delete(c.Builtins, name)
 		}
 	}
-	return c
-}
+	for name, f := range operations() {
+		c.Functions[name] = &builtin.Function{Name: name, Func: f}
+	}
+	for name, f := range functions() {
+		if f.run != nil {
+			c.Functions[name] = &builtin.Function{Name: name, Func: f.call}
+		}
+	}
+	return *c
+})
 
 var unexpectedRE = regexp.MustCompile(`^unexpected token (\w+)(?:\((".*")\))?$`)
 

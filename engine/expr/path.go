@@ -72,12 +72,12 @@ func (p *path) text(n int) string {
 	return strings.TrimPrefix(b.String(), ".")
 }
 
-// missing is a value that is not there; its message holds names only, no values.
-type missing struct{ text string }
+// harmless is an error whose message holds names and sorts, no values, so that it may be shown of a secret too.
+type harmless struct{ text string }
 
-func (m missing) Error() string { return m.text }
+func (m harmless) Error() string { return m.text }
 
-func missingf(format string, args ...any) error { return missing{fmt.Sprintf(format, args...)} }
+func harmlessf(format string, args ...any) error { return harmless{fmt.Sprintf(format, args...)} }
 
 func (p *path) get(v any) (any, error) {
 	for i := range p.steps {
@@ -92,7 +92,7 @@ func (p *path) get(v any) (any, error) {
 			if s.null {
 				return nil, nil
 			}
-			return nil, missingf("`%s` is nil", p.text(i))
+			return nil, harmlessf("`%s` is nil", p.text(i))
 		}
 		var err error
 		if s.number {
@@ -121,7 +121,7 @@ func (p *path) member(i int, v any, name string) (any, error) {
 	s := &p.steps[i]
 	m, ok := v.(map[string]any)
 	if !ok {
-		return nil, missingf("`%s` is %s, it has no `%s`", p.text(i), withArticle(sortOf(v)), name)
+		return nil, harmlessf("`%s` is %s, it has no `%s`", p.text(i), withArticle(sortOf(v)), name)
 	}
 	x, ok := m[name]
 	switch {
@@ -132,14 +132,14 @@ func (p *path) member(i int, v any, name string) (any, error) {
 	case s.absent:
 		return nil, nil
 	}
-	return nil, missingf("`%s` has no `%s`", p.text(i), name)
+	return nil, harmlessf("`%s` has no `%s`", p.text(i), name)
 }
 
 func (p *path) entry(i int, v any, index int) (any, error) {
 	s := &p.steps[i]
 	list, ok := v.([]any)
 	if !ok {
-		return nil, missingf("`%s` is %s, it has no numbered entries", p.text(i), withArticle(sortOf(v)))
+		return nil, harmlessf("`%s` is %s, it has no numbered entries", p.text(i), withArticle(sortOf(v)))
 	}
 	n := index
 	if n < 0 {
@@ -151,7 +151,7 @@ func (p *path) entry(i int, v any, index int) (any, error) {
 	case s.absent || s.lenient:
 		return nil, nil
 	}
-	return nil, missingf("`%s` has %s, so there is no [%d]", p.text(i), counted(len(list), "entry", "entries"), index)
+	return nil, harmlessf("`%s` has %s, so there is no [%d]", p.text(i), counted(len(list), "entry", "entries"), index)
 }
 
 // at is the access with a computed key, which the only step of p stands for.
@@ -165,7 +165,7 @@ func (p *path) at(v, key any) (any, error) {
 	case string:
 		return p.member(0, v, k)
 	}
-	return nil, missingf("`%s`: a key is text or a whole number, not %s", p.start, withArticle(sortOf(key)))
+	return nil, harmlessf("`%s`: a key is text or a whole number, not %s", p.start, withArticle(sortOf(key)))
 }
 
 func counted(n int, one, many string) string {

@@ -1,28 +1,28 @@
 package expr
 
 import (
-	"reflect"
 	"slices"
 
 	"github.com/expr-lang/expr/vm/runtime"
 )
 
-// set tells whether an equal value is in a list, without comparing each with each where values are scalars or hosts.
+// set tells whether an equal value is in a list. Scalars are looked up; lists and maps are compared with those of the
+// same sort, maps with those of the same `name`, so that sets of many hosts stay quick.
 type set struct {
-	keys map[any]bool
-	rest []any
+	scalars map[any]bool
+	others  map[string][]any
 }
 
 func newSet(list []any) *set {
-	s := &set{keys: make(map[any]bool, len(list))}
+	s := &set{scalars: make(map[any]bool), others: make(map[string][]any, len(list))}
 	for _, v := range list {
 		s.add(v)
 	}
 	return s
 }
 
-// identity is a key that equal values share; ok is false for values that have none.
-func identity(v any) (any, bool) {
+// scalar is a key that equal scalars share.
+func scalar(v any) (key any, ok bool) {
 	switch v := v.(type) {
 	case nil, string, bool:
 		return v, true
@@ -34,35 +34,36 @@ func identity(v any) (any, bool) {
 	return nil, false
 }
 
-func (s *set) add(v any) {
-	if k, ok := identity(v); ok {
-		s.keys[k] = true
-	} else {
-		if m, ok := v.(map[string]any); ok {
-			s.keys[reflect.ValueOf(m).Pointer()] = true
-		}
-		s.rest = append(s.rest, v)
+// bucket is a key that equal lists and maps share.
+func bucket(v any) string {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return "list"
 	}
+	name, _ := m["name"].(string)
+	return "map " + name
+}
+
+func (s *set) add(v any) {
+	if k, ok := scalar(v); ok {
+		s.scalars[k] = true
+		return
+	}
+	b := bucket(v)
+	s.others[b] = append(s.others[b], v)
 }
 
 func (s *set) has(v any) bool {
-	if k, ok := identity(v); ok {
-		return s.keys[k]
+	if k, ok := scalar(v); ok {
+		return s.scalars[k]
 	}
-	if m, ok := v.(map[string]any); ok && s.keys[reflect.ValueOf(m).Pointer()] {
-		return true
-	}
-	return slices.ContainsFunc(s.rest, func(x any) bool { return same(x, v) })
+	return slices.ContainsFunc(s.others[bucket(v)], func(x any) bool { return runtime.Equal(x, v) })
 }
 
-// same is equality of values, quick for maps with different names, such as hosts.
+// same is equality, quick for maps with different names, such as hosts.
 func same(a, b any) bool {
-	x, ok1 := a.(map[string]any)
-	y, ok2 := b.(map[string]any)
-	if ok1 && ok2 && x["name"] != nil && y["name"] != nil {
-		if n, ok := x["name"].(string); ok && y["name"] != any(n) {
-			return false
-		}
+	if _, ok := scalar(a); !ok && bucket(a) != bucket(b) {
+		return false
 	}
 	return runtime.Equal(a, b)
 }

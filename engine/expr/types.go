@@ -2,15 +2,11 @@ package expr
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/kflow/kflow/engine/shape"
 )
-
-// envType is the Go type of an environment, for expr.
-var envType = reflect.TypeFor[map[string]any]()
 
 func anyType() *shape.Type    { return &shape.Type{} }
 func stringType() *shape.Type { return &shape.Type{Kind: shape.String} }
@@ -93,6 +89,8 @@ func join(a, b *shape.Type) *shape.Type {
 		return a
 	case isNull(a):
 		return b
+	case a.GoName == typePlace || b.GoName == typePlace:
+		return special(typePlace)
 	case a.Kind == shape.List && b.Kind == shape.List:
 		return listOf(join(orAny(a.Elem), orAny(b.Elem)))
 	case a.GoName == typeLiteral && b.GoName == typeLiteral:
