@@ -1,6 +1,8 @@
 package playbook
 
 import (
+	"io"
+
 	"github.com/kflow/kflow/engine/diag"
 	"github.com/kflow/kflow/engine/expr"
 	"github.com/kflow/kflow/engine/shape"
@@ -24,9 +26,9 @@ type Playbook struct {
 	Use  *Task           // the task that uses this part; nil for the root
 	Args map[string]*Arg // values of inputs given by `with`; an input without one has its default
 
-	all    []*Task // of the root: see All
-	loaded *loaded // of the root: files read
-	scopes map[*Task]*expr.Scope
+	all    []*Task          // of the root: see All
+	index  map[string]*Task // Tasks by id, removed ones too
+	lookup expr.Lookup
 }
 
 // Group is a group of hosts that a playbook speaks of.
@@ -100,13 +102,12 @@ type Task struct {
 	Steps []*Task   // of a block or use
 	Part  *Playbook // of a use
 
-	Bodies map[string]diag.Pos // positions of the keys of the task: "when", "retry", the kind; for diagnostics of later stages
+	Keys map[string]diag.Pos // where the keys of the task stand: "when", "retry", the kind; for later diagnostics
 
-	body    body
-	removed diag.Pos // an override took it out
+	index   map[string]*Task // steps of a block by id, removed ones too
+	removed diag.Pos         // an override took it out, here
+	needs   []needText       // as written
 	before  []needText
-	needs   []needText
-	scope   *expr.Scope
 }
 
 // Leaf tells whether the task has a kind, rather than tasks inside.
@@ -194,8 +195,8 @@ const (
 	MapForm                    // Map
 	Condition                  // Expr: a bare expression; becomes a task.Condition
 	Content                    // Template: text for a file; becomes a task.Content
-	FileForm                   // Local: a file of the controller; becomes a task.Content
-	PathForm                   // Template or Plain: a path of the controller; becomes an absolute path
+	FileForm                   // Local, or Template of its path: a file of the controller; becomes a task.Content
+	PathForm                   // Template: a path of the controller; becomes an absolute path
 )
 
 // Value is a parameter: what is written, what is wanted, and where.
@@ -212,9 +213,14 @@ type Value struct {
 	List     []*Value
 	Map      []Entry // in the order written
 	Local    *LocalFile
+	Dir      string // of FileForm and PathForm: where relative paths start
 
 	Lazy   bool // a lazy parameter: not to be resolved before its task is about to change something
 	Secret bool // marked secret by the kind, or computed from a secret
+
+	source string // of a template: as written
+	open   func(string) (io.ReadCloser, error)
+	wrong  bool // said already
 }
 
 // Entry is a member of a map.

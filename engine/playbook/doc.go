@@ -49,12 +49,12 @@
 //	(*Playbook) GroupsNeeded() []*Group              of the file and its parts, merged
 //	(*Playbook) Confirms() []*Value                  of the file and its parts
 //	(*Playbook) StaticAsserts() []Assertion          conditions that inputs and inventory decide
-//	(Inputs) Merge(given ...Given) (*Inputted, diag.List)
-//	(*Value) Resolve(env expr.Env, Resolver) (Resolved, error)
-//	(*Value) Canonical() string                      the same for two values that mean the same
+//	(Inputs) Merge(given ...Given) (*Values, diag.List)
+//	(*Value) Resolve(Resolver) (Resolved, error)     Resolver.Envs gives the environment of a Site
+//	(*Value) Canonical() (string, error)             the same for two values that mean the same
 //	(*Value) Walk(func(*Value)), Refs() []TaskRef, Static() bool
 //	(Site) Lookup(id) *Task
-//	(*Task) Timing(env) (Timing, error), (*Count) Of(env, hosts) (int, error)
+//	(*Task) Timing(Envs) (Timing, error), (*Count) Of(Envs, hosts) (int, error)
 //	(*Task) Refs() []TaskRef                         tasks its expressions mention, with the local name
 //	(*Task) Leaves() []*Task                         itself, or the leaves inside
 //

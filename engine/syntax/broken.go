@@ -39,12 +39,16 @@ func (c *converter) unknownAnchor(name string) {
 }
 
 // firstBadLine is the first line that no reading gets beyond: the text up to it is broken, and stays so with each line
-// more. It costs a few dozen readings of parts of the text.
+// more. It costs a few dozen readings of parts of the text, and is less exact where that would be too much.
 func (c *converter) firstBadLine() int {
+	budget := 8 << 20 // bytes to read
 	bad := func(lines int) bool {
 		end := len(c.file.Text)
 		if lines < len(c.file.starts) {
 			end = c.file.starts[lines]
+		}
+		if budget -= end; budget < 0 {
+			return true
 		}
 		_, err := decode(c.file.Text[:end], func(int) {})
 		return err != nil

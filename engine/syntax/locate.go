@@ -26,6 +26,19 @@ func (n *Node) Locate(offset int) diag.Pos {
 	return n.File.At(min(t[i].offset+offset-t[i].at, len(n.File.Text)))
 }
 
+// LocateRune is Locate for an offset in characters.
+func (n *Node) LocateRune(offset int) diag.Pos {
+	if len(n.Text) == utf8.RuneCountInString(n.Text) {
+		return n.Locate(offset)
+	}
+	for i := range n.Text {
+		if offset--; offset < 0 {
+			return n.Locate(i)
+		}
+	}
+	return n.Locate(len(n.Text) + offset)
+}
+
 // scan walks the source of a scalar and its decoded text side by side.
 func (n *Node) scan() []span {
 	switch n.Style {

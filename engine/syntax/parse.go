@@ -227,10 +227,7 @@ func (c *converter) key(y *yaml.Node) (*Node, bool) {
 
 // place sets position and style. yaml.v3 gives the place of an anchor or tag where there is one: step over it.
 func (c *converter) place(n *Node, y *yaml.Node) {
-	n.start = c.file.offset(y.Line, y.Column)
-	if y.Anchor != "" || y.Style&yaml.TaggedStyle != 0 {
-		n.start = c.afterProperties(n.start)
-	}
+	n.start = c.afterProperties(c.file.offset(y.Line, y.Column))
 	text := n.start
 	if y.Kind == yaml.ScalarNode {
 		n.Style = styleOf(y.Style)
@@ -280,16 +277,19 @@ func isBlank(b byte) bool { return b == ' ' || b == '\t' || b == '\n' || b == '\
 
 // tag refuses explicit tags other than !!str.
 func (c *converter) tag(n *Node, y *yaml.Node) {
-	if y.Style&yaml.TaggedStyle == 0 {
-		return
-	}
 	tag := y.ShortTag()
+	if y.Style&yaml.TaggedStyle == 0 {
+		if at := c.file.offset(y.Line, y.Column); at == n.start || c.file.Text[at] != '!' {
+			return
+		}
+		tag = "!"
+	}
 	if tag == "!!str" && y.Kind == yaml.ScalarNode {
 		n.text = true
 		return
 	}
 	d := c.diags.Errorf(diag.Pos{File: c.file.Name, Line: y.Line, Col: y.Column}, "`%s` is a YAML tag, it does not belong to the value", tag)
-	if strings.HasPrefix(tag, "!!") {
+	if strings.HasPrefix(tag, "!!") || tag == "!" {
 		d.Hintf("leave it out; put quotes around what must be text")
 	} else {
 		d.Hintf("for a negation write `not %s`; put quotes around a text that begins with `!`", strings.TrimPrefix(tag, "!"))

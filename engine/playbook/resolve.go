@@ -1,0 +1,208 @@
+package playbook
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/kflow/kflow/engine/diag"
+	"github.com/kflow/kflow/engine/expr"
+	"github.com/kflow/kflow/engine/shape"
+)
+
+// Envs gives the environment of a site: the inputs of its file, the host, the tasks its names mean. Values of one task
+// may have several sites, because an override puts values of one file into tasks of another.
+type Envs func(Site) (expr.Env, error)
+
+// One is Envs where all sites have the same environment.
+func One(env expr.Env) Envs { return func(Site) (expr.Env, error) { return env, nil } }
+
+// Resolver says how values are resolved.
+type Resolver struct {
+	Envs Envs
+	Lazy bool                                     // resolve lazy parameters too; without, they are left out
+	Open func(path string) (io.ReadCloser, error) // files whose name is computed; nil = as Load was told
+}
+
+// Resolved is the value of a parameter for one instance.
+type Resolved struct {
+	Value   any             // plain: for shape.Resolve
+	Secrets []string        // texts computed from secrets
+	Blobs   map[string]Blob // what Contents without inline text stand for, by SHA-256
+}
+
+// Blob is content that the controller holds: Text, or the file Path when that is set.
+type Blob struct {
+	Text string
+	Path string
+}
+
+// inlineLimit is the size from which a text is no longer carried inside of the parameters.
+const inlineLimit = 64 << 10
+
+// Resolve computes the value: expressions evaluated, templates filled in, contents and paths made. What is null is left
+// out of maps. Types are not checked here: shape.Resolve does that. Errors: *expr.Error, diag.Diagnostic with the place
+// for a file that can't be read, those of Envs.
+func (v *Value) Resolve(r Resolver) (Resolved, error) {
+	s := &resolution{Resolver: r, out: Resolved{Blobs: map[string]Blob{}}}
+	value, err := s.value(v)
+	s.out.Value = value
+	s.out.Secrets = maskable(s.out.Secrets)
+	return s.out, err
+}
+
+type resolution struct {
+	Resolver
+	out Resolved
+}
+
+func (s *resolution) value(v *Value) (any, error) {
+	if v == nil || v.Lazy && !s.Lazy {
+		return nil, nil
+	}
+	switch v.Form {
+	case Literal:
+		s.note(v, v.Plain)
+		return v.Plain, nil
+	case ListForm:
+		return s.list(v)
+	case MapForm:
+		return s.mapping(v)
+	}
+	env, err := s.env(v.Site)
+	if err != nil {
+		return nil, err
+	}
+	switch v.Form {
+	case Single:
+		x, err := v.Expr.Eval(env)
+		s.note(v, x)
+		return x, err
+	case Condition:
+		yes, err := v.Expr.EvalBool(env)
+		return map[string]any{"text": v.Expr.Text(), "value": yes}, err
+	case FileForm:
+		return s.file(v, env)
+	}
+	text, err := v.Template.Eval(env)
+	if err != nil {
+		return nil, err
+	}
+	switch v.Form {
+	case Content:
+		return s.content(v, text), nil
+	case PathForm:
+		return absolute(v.Dir, text)
+	}
+	s.note(v, text)
+	return text, nil
+}
+
+func (s *resolution) env(site Site) (expr.Env, error) {
+	if s.Envs == nil {
+		return expr.Env{}, nil
+	}
+	return s.Envs(site)
+}
+
+// note remembers the texts of a secret.
+func (s *resolution) note(v *Value, x any) {
+	if v.Secret {
+		s.out.Secrets = leafTexts(x, s.out.Secrets)
+	}
+}
+
+func (s *resolution) list(v *Value) (any, error) {
+	out := make([]any, 0, len(v.List))
+	for _, item := range v.List {
+		x, err := s.value(item)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+func (s *resolution) mapping(v *Value) (any, error) {
+	out := make(map[string]any, len(v.Map))
+	for _, e := range v.Map {
+		x, err := s.value(e.Value)
+		if err != nil {
+			return nil, err
+		}
+		if x != nil || v.Type.Kind == shape.Map && e.Value.Form == Literal {
+			out[e.Key] = x
+		}
+	}
+	return out, nil
+}
+
+// content is the task.Content of a text.
+func (s *resolution) content(v *Value, text string) any {
+	sum := sha256.Sum256([]byte(text))
+	out := map[string]any{"sha256": hex.EncodeToString(sum[:]), "size": len(text)}
+	if v.Local != nil {
+		out["name"] = v.Local.Path
+	}
+	if v.Secret {
+		out["secret"] = true
+	}
+	if len(text) < inlineLimit {
+		out["inline"] = true
+		if text != "" {
+			out["text"] = text
+		}
+		return out
+	}
+	s.out.Blobs[out["sha256"].(string)] = Blob{Text: text}
+	return out
+}
+
+// file is the task.Content of a file of the controller.
+func (s *resolution) file(v *Value, env expr.Env) (any, error) {
+	f := v.Local
+	if f == nil {
+		text, err := v.Template.Eval(env)
+		if err != nil {
+			return nil, err
+		}
+		path := text
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(v.Dir, path)
+		}
+		f = &LocalFile{Path: path, open: v.open}
+		if s.Open != nil {
+			f.open = s.Open
+		}
+	}
+	sum, size, err := f.Sum()
+	if err != nil {
+		return nil, diag.Diagnostic{Pos: v.Pos, Len: v.Len, Summary: fmt.Sprintf("can't read %s: %s", f.Path, reason(err))}
+	}
+	s.out.Blobs[sum] = Blob{Path: f.Path}
+	out := map[string]any{"sha256": sum, "size": int(size), "name": f.Path}
+	if v.Secret {
+		out["secret"] = true
+	}
+	return out, nil
+}
+
+// Engine makes the values of engine formats from texts that an expression has computed as part of a whole map; v is the
+// parameter they are in. Its contents are always inline.
+func (v *Value) Engine() shape.Engine {
+	return func(format, text string) (any, error) {
+		s := &resolution{out: Resolved{Blobs: map[string]Blob{}}}
+		switch format {
+		case "content":
+			c := s.content(&Value{Secret: v.Secret}, text).(map[string]any)
+			c["text"], c["inline"] = text, true
+			return c, nil
+		case "local":
+			return absolute(filepath.Dir(v.Pos.File), text)
+		}
+		return nil, fmt.Errorf("a %s must be written in the playbook, it can't be part of a computed map", format)
+	}
+}
