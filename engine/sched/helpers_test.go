@@ -213,7 +213,7 @@ type hands play
 
 func (x *hands) Do(ctx context.Context, in sched.Instance, attempt int, ctl sched.Control) sched.Result {
 	p := (*play)(x)
-	defer p.enter(p.spec.Tasks[in.Task].ID)()
+	defer p.enter("", p.spec.Tasks[in.Task].ID)()
 	if f := lookup(p.acts, p.name(in)); f != nil {
 		return f(ctx, attempt, ctl)
 	}
@@ -221,18 +221,19 @@ func (x *hands) Do(ctx context.Context, in sched.Instance, attempt int, ctl sche
 }
 
 // enter counts what runs at the same time.
-func (p *play) enter(task string) (leave func()) {
+func (p *play) enter(names ...string) (leave func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, k := range []string{"", task} {
+	for _, k := range names {
 		p.active[k]++
 		p.most[k] = max(p.most[k], p.active[k])
 	}
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.active[""]--
-		p.active[task]--
+		for _, k := range names {
+			p.active[k]--
+		}
 	}
 }
 

@@ -70,7 +70,7 @@ func (r *run) decide(i inst) {
 		r.block(i, t.roots)
 	case n.run == OnFailure && !t.failed:
 		r.omit(i)
-	case n.run == Always && n.parent != None && len(n.in) > 0 && !t.started:
+	case n.run == Always && n.parent != None && t.needs && !t.started:
 		r.nothingToUndo(i, t)
 	default:
 		r.proceed(n, i)
@@ -156,6 +156,7 @@ func (r *run) weigh(n *node, i inst) toll {
 		if e.waitOnly {
 			continue
 		}
+		sum.needs = true
 		if e.all {
 			r.add(&sum, r.weighAll(k))
 			continue

@@ -103,6 +103,7 @@ type edgeState struct {
 
 // toll is what one or more needs mean for an instance.
 type toll struct {
+	needs   bool  // there are any
 	bad     bool  // not met
 	failed  bool  // something failed or is blocked, tolerated or not
 	blocked bool  // something is blocked or failed: a finally that has nothing to do is blocked, too
