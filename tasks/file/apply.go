@@ -36,7 +36,7 @@ func (p *File) write(now *task.FileInfo, before string, w *wanted) task.Change {
 // send is write for a large file, which is compared by its hash.
 func (p *File) send(ctx context.Context, h task.Host, c task.Content, now *task.FileInfo) ([]task.Change, error) {
 	if now != nil && now.Size == c.Size {
-		hash, err := hashOf(ctx, h, p.Path)
+		hash, err := hostfile.Hash(ctx, h, p.Path)
 		if err != nil {
 			return nil, err
 		}
@@ -124,6 +124,29 @@ func (p *File) validate(ctx context.Context, h task.Host, text string) error {
 			WithHint("the file on the host is unchanged; mend the source or the values it is made of")
 	}
 	return nil
+}
+
+// named replaces numbers that were given for user and group by the names that the host has for them, since it reports
+// names.
+func (p *File) named(ctx context.Context, h task.Host) error {
+	var err error
+	if p.Owner, err = nameOf(ctx, h, "/etc/passwd", p.Owner); err == nil {
+		p.Group, err = nameOf(ctx, h, "/etc/group", p.Group)
+	}
+	return err
+}
+
+func nameOf(ctx context.Context, h task.Host, database, id string) (string, error) {
+	if strings.Trim(id, "0123456789") != "" || id == "" {
+		return id, nil
+	}
+	text, _, err := hostfile.Read(ctx, h, database)
+	for line := range strings.Lines(text) {
+		if f := strings.Split(line, ":"); len(f) > 2 && f[2] == id {
+			return f[0], nil
+		}
+	}
+	return id, err
 }
 
 // attributes is the change of mode and owner alone.

@@ -2,8 +2,6 @@ package file
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -217,16 +215,4 @@ func (p *File) asItIs() *task.Content {
 		}
 	}
 	return nil
-}
-
-// hashOf is the SHA-256 of a file of the host.
-func hashOf(ctx context.Context, h task.Host, name string) (string, error) {
-	r, err := h.OpenFile(ctx, name)
-	if err != nil {
-		return "", err
-	}
-	defer r.Close()
-	sum := sha256.New()
-	_, err = io.Copy(sum, r)
-	return hex.EncodeToString(sum.Sum(nil)), err
 }

@@ -112,6 +112,9 @@ func (p *File) attr() task.Attr {
 
 // Changes implements task.Task.
 func (p *File) Changes(ctx context.Context, h task.Host) ([]task.Change, error) {
+	if err := p.named(ctx, h); err != nil {
+		return nil, err
+	}
 	switch {
 	case p.Absent:
 		return p.absent(ctx, h)

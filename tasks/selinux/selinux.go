@@ -21,7 +21,7 @@ func Kind() task.Kind {
 		Name:    "selinux",
 		Summary: "Mode of SELinux, now and after a reboot",
 		Doc: `Sets SELINUX= in /etc/selinux/config and the mode of the running kernel (setenforce). A host without SELinux (Debian,
-Ubuntu) is left alone. A running kernel cannot be brought to or from ` + "`disabled`" + ` without a reboot: until then
+Ubuntu), and for ` + "`permissive`" + ` one where it is disabled, is left alone. A running kernel cannot be brought to or from ` + "`disabled`" + ` without a reboot: until then
 ` + "`disabled`" + ` is met by permissive, and a line says that a reboot is due. Kubernetes asks for permissive
 [install-kubeadm]; RHEL 9 disables SELinux for good only by the kernel argument selinux=0.`,
 		New: func() task.Task { return new(SELinux) },
@@ -58,6 +58,9 @@ func (p *SELinux) Changes(ctx context.Context, h task.Host) ([]task.Change, erro
 		}
 		return nil, nil
 	}
+	if p.State == "permissive" && running == "disabled" && setting().FindString(text) == "SELINUX=disabled" {
+		return nil, nil // more permissive already, and a way back would relabel all files at the next boot
+	}
 	changes := hostfile.Want(config, text, p.edit(text), configured, task.Attr{})
 	if len(changes) > 0 && p.rebootDue(running) {
 		changes[0].Apply = announced(changes[0].Apply, p.State)
@@ -79,8 +82,7 @@ func mode(ctx context.Context, h task.Host) (string, error) {
 
 // edit sets the line SELINUX= and leaves the rest, SELINUXTYPE= included, as it is.
 func (p *SELinux) edit(text string) string {
-	line := regexp.MustCompile(`(?m)^[ \t]*SELINUX[ \t]*=.*$`)
-	if line.MatchString(text) {
+	if line := setting(); line.MatchString(text) {
 		return line.ReplaceAllLiteralString(text, "SELINUX="+p.State)
 	}
 	if text != "" && !strings.HasSuffix(text, "\n") {
@@ -88,6 +90,8 @@ func (p *SELinux) edit(text string) string {
 	}
 	return text + "SELINUX=" + p.State + "\n"
 }
+
+func setting() *regexp.Regexp { return regexp.MustCompile(`(?m)^[ \t]*SELINUX[ \t]*=.*$`) }
 
 func (p *SELinux) rebootDue(running string) bool {
 	return (p.State == "disabled") != (running == "disabled")

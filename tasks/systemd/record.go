@@ -1,13 +1,8 @@
 package systemd
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"strings"
 
 	"github.com/kflow/kflow/engine/task"
@@ -31,15 +26,15 @@ func (p *Systemd) changed(ctx context.Context, h task.Host) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b, err := h.ReadFile(ctx, p.recordFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return "it runs, and kflow does not know with which configuration", nil
-	}
+	text, exists, err := hostfile.Read(ctx, h, p.recordFile())
 	if err != nil {
 		return "", err
 	}
+	if !exists {
+		return "it runs, and kflow does not know with which configuration", nil
+	}
 	var last record
-	if json.Unmarshal(b, &last) != nil {
+	if json.Unmarshal([]byte(text), &last) != nil {
 		return "the record of its last start cannot be read", nil
 	}
 	var why []string
@@ -54,16 +49,11 @@ func (p *Systemd) changed(ctx context.Context, h task.Host) (string, error) {
 func (p *Systemd) hashes(ctx context.Context, h task.Host) (map[string]string, error) {
 	hashes := map[string]string{}
 	for _, name := range p.RestartOn {
-		b, err := h.ReadFile(ctx, name)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			hashes[name] = ""
-		case err != nil:
+		hash, err := hostfile.Hash(ctx, h, name)
+		if err != nil {
 			return nil, err
-		default:
-			sum := sha256.Sum256(b)
-			hashes[name] = hex.EncodeToString(sum[:])
 		}
+		hashes[name] = hash
 	}
 	return hashes, nil
 }
@@ -78,5 +68,5 @@ func (p *Systemd) record(ctx context.Context, h task.Host, hashes map[string]str
 	if err != nil {
 		return err
 	}
-	return hostfile.Write(ctx, h, p.recordFile(), string(bytes.TrimSpace(b))+"\n", task.Attr{})
+	return hostfile.Write(ctx, h, p.recordFile(), string(b)+"\n", task.Attr{})
 }

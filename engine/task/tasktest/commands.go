@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os/exec"
 	"path"
 	"slices"
@@ -21,6 +22,7 @@ type command struct {
 	when     []test
 	sets     [][2]string
 	writes   []written
+	links    [][2]string
 	removes  []string
 	stdin    []string
 	out, err strings.Builder
@@ -98,6 +100,12 @@ func (c *command) line(line string, texts map[string]string) error {
 		c.out.WriteString(text)
 	case "write":
 		return c.write(rest, texts)
+	case "link":
+		name, target, ok := strings.Cut(rest, " -> ")
+		if !ok {
+			return fmt.Errorf("want link PATH -> TARGET")
+		}
+		c.links = append(c.links, [2]string{name, target})
 	case "remove":
 		c.removes = append(c.removes, rest)
 	case "stdin":
@@ -107,7 +115,7 @@ func (c *command) line(line string, texts map[string]string) error {
 	case "missing":
 		c.missing = true
 	default:
-		return fmt.Errorf("unknown word %q; want if, sets, code, out, write, remove, stdin, takes, missing, > or !", word)
+		return fmt.Errorf("unknown word %q; want if, sets, code, out, write, link, remove, stdin, takes, missing, > or !", word)
 	}
 	return err
 }
@@ -212,6 +220,9 @@ func (h *Host) effect(c *command, caught []string) (task.Output, error) {
 		if err := h.files.write(name, []byte(expand(w.content)), w.attr, h.now); err != nil {
 			h.t.Error(err)
 		}
+	}
+	for _, l := range c.links {
+		h.files[expand(l[0])] = &node{mode: fs.ModeSymlink | 0o777, owner: "root", group: "root", target: expand(l[1]), mtime: h.now}
 	}
 	for _, name := range c.removes {
 		h.files.remove(expand(name))

@@ -64,6 +64,7 @@
 //	  code 3                           exit code
 //	  out NAME                         standard output is section text/NAME
 //	  write /run/x mode=0600 = text    a file it writes; or `write /run/x NAME` for section text/NAME
+//	  link /etc/a -> /etc/b            a symbolic link it makes
 //	  remove /run/y                    a file it removes
 //	  stdin apiVersion: v1             standard input must contain this
 //	  takes 30s                        time that passes

@@ -150,6 +150,11 @@ func same(a, b any) bool {
 	return err1 == nil && err2 == nil && string(x) == string(y)
 }
 
+// errListRemoval: the next run would remove the element that has taken the place.
+func errListRemoval(index string) error {
+	return fmt.Errorf("element [%s] of a list cannot be removed by its place: set the whole list", index)
+}
+
 func lineEnd(text string) string {
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		return text + "\n"

@@ -33,8 +33,9 @@ func setINI(src string, at []string, value any) (string, error) {
 		if _, have, _ := strings.Cut(f.lines[i], "="); strings.TrimSpace(have) == v {
 			return src, nil
 		}
-		head, _, _ := strings.Cut(f.lines[i], "=")
-		f.lines[i] = head + strings.TrimPrefix(f.equals, " ") + v + "\n"
+		head, have, _ := strings.Cut(f.lines[i], "=")
+		blanks := have[:len(have)-len(strings.TrimLeft(have, " \t"))]
+		f.lines[i] = head + "=" + blanks + v + "\n"
 	case f.end >= 0:
 		f.lines = slices.Insert(f.lines, f.end, key+f.equals+v+"\n")
 	default:
@@ -69,14 +70,18 @@ func readINI(src, section, key string) iniFile {
 		if t[0] == '[' && strings.HasSuffix(t, "]") {
 			current = t[1 : len(t)-1]
 		}
-		if strings.Contains(t, " = ") {
-			f.equals = " = "
+		name, _, isKey := strings.Cut(t, "=")
+		if isKey && (current == section || f.end < 0) { // the style of the section, else that of what is before it
+			f.equals = "="
+			if strings.HasSuffix(name, " ") {
+				f.equals = " = "
+			}
 		}
 		if current != section {
 			continue
 		}
 		f.end = i + 1
-		if name, _, ok := strings.Cut(t, "="); ok && strings.TrimSpace(name) == key {
+		if isKey && strings.TrimSpace(name) == key {
 			f.hits = append(f.hits, i)
 		}
 	}

@@ -132,11 +132,7 @@ func putJSON(node any, at []string, value any, changed *bool) (any, error) {
 			return nil, fmt.Errorf("%q is no index of a list of %d", at[0], len(n))
 		}
 		if value == nil && len(at) == 1 {
-			if i < len(n) {
-				*changed = true
-				n = slices.Delete(n, i, i+1)
-			}
-			return n, nil
+			return nil, errListRemoval(at[0])
 		}
 		if i == len(n) {
 			n = append(n, nil)

@@ -26,6 +26,8 @@ func setTOML(src string, at []string, value any) (string, error) {
 	}
 	for _, e := range d.entries {
 		switch {
+		case common(e.at, at) == len(at) && (e.table || len(e.at) > len(at)):
+			return "", fmt.Errorf("%s is a table: set its keys, or remove it with null", joinTOML(at, '"'))
 		case e.table || e.inList:
 		case slices.Equal(e.at, at):
 			return d.replace(e, value, v)
@@ -180,19 +182,15 @@ func common(a, b []string) int {
 // remove takes out a key, or a table with all below it.
 func (d *tomlDoc) remove(at []string) string {
 	out := d.src
-	for i, e := range slices.Backward(d.entries) {
+	for _, e := range slices.Backward(d.entries) {
 		if len(e.at) < len(at) || common(e.at, at) < len(at) {
 			continue
 		}
-		end := e.end
-		if e.table && i+1 < len(d.entries) && d.entries[i+1].table {
-			end = max(end, end+len(leadingBlank(d.src[end:])))
+		before, after := out[:e.start], out[e.end:]
+		if before == "" || strings.HasSuffix(before, "\n\n") {
+			after = strings.TrimLeft(after, "\n")
 		}
-		out = out[:e.start] + out[end:]
+		out = before + after
 	}
 	return out
-}
-
-func leadingBlank(s string) string {
-	return s[:len(s)-len(strings.TrimLeft(s, "\n"))]
 }

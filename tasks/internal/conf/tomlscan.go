@@ -248,10 +248,15 @@ func quoteTOML(part string, quote byte) string {
 	if regexp.MustCompile(`^[A-Za-z0-9_-]+$`).MatchString(part) {
 		return part
 	}
-	if quote == '\'' && !strings.ContainsAny(part, "'\n") {
+	if quote == '\'' && fitsLiteral(part) {
 		return "'" + part + "'"
 	}
 	return basicString(part)
+}
+
+// fitsLiteral tells whether a text can stand between single quotes, where nothing can be escaped.
+func fitsLiteral(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r == '\'' || r < 0x20 || r == 0x7f })
 }
 
 func joinTOML(at []string, quote byte) string {
@@ -287,7 +292,7 @@ func basicString(s string) string {
 func encodeTOML(v any, quote byte) (string, error) {
 	switch v := v.(type) {
 	case string:
-		if quote == '\'' && !strings.ContainsAny(v, "'\n\r\t") {
+		if quote == '\'' && fitsLiteral(v) {
 			return "'" + v + "'", nil
 		}
 		return basicString(v), nil

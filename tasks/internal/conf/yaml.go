@@ -26,7 +26,7 @@ func setYAML(src string, at []string, value any) (string, error) {
 	if target == nil && value == nil || target != nil && value != nil && sameYAML(target, value) {
 		return src, nil
 	}
-	if target != nil {
+	if target != nil && value != nil {
 		if out, ok := inPlace(src, target, at, value); ok {
 			return out, nil
 		}
@@ -148,8 +148,7 @@ func putYAML(n *yaml.Node, at []string, value any) error {
 		n = next
 	}
 	if value == nil {
-		detach(n, at[0])
-		return nil
+		return detach(n, at[0])
 	}
 	fresh := &yaml.Node{}
 	if err := fresh.Encode(value); err != nil {
@@ -186,15 +185,12 @@ func attach(n *yaml.Node, key string, value *yaml.Node) error {
 	return fmt.Errorf("there is a single value above %q, not a map", key)
 }
 
-func detach(n *yaml.Node, key string) {
-	switch n.Kind {
-	case yaml.MappingNode:
-		if i := keyYAML(n, key); i >= 0 {
-			n.Content = slices.Delete(n.Content, i, i+2)
-		}
-	case yaml.SequenceNode:
-		if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(n.Content) {
-			n.Content = slices.Delete(n.Content, i, i+1)
-		}
+func detach(n *yaml.Node, key string) error {
+	if n.Kind != yaml.MappingNode {
+		return errListRemoval(key)
 	}
+	if i := keyYAML(n, key); i >= 0 {
+		n.Content = slices.Delete(n.Content, i, i+2)
+	}
+	return nil
 }

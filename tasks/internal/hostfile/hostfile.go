@@ -3,7 +3,10 @@ package hostfile
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"io"
 	"io/fs"
 	"path"
 	"strings"
@@ -28,6 +31,21 @@ func Exists(ctx context.Context, h task.Host, name string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// Hash is the SHA-256 (hex) of a file of any size; "" where there is none.
+func Hash(ctx context.Context, h task.Host, name string) (string, error) {
+	r, err := h.OpenFile(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	sum := sha256.New()
+	_, err = io.Copy(sum, r)
+	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
 // Want returns the change that gives a file the content after, or nil when before is that already. The directory of the
