@@ -274,3 +274,51 @@ func TestSecretInErrors(t *testing.T) {
 		t.Errorf("Eval: %v", err)
 	}
 }
+
+// A Locator maps characters of a text to places of a file: here lines of a block scalar, indented by four.
+func TestPositionsInBlockScalar(t *testing.T) {
+	text := "first\nä ${{ host.name }} ${{\n  inputs.vpi }}\n"
+	block := func(offset int) diag.Pos {
+		before := string([]rune(text)[:offset])
+		line := strings.Count(before, "\n")
+		return diag.Pos{File: "p.yaml", Line: 10 + line, Col: 5 + len([]rune(before[strings.LastIndex(before, "\n")+1:]))}
+	}
+	tpl, diags := expr.ParseTemplate(text, block)
+	diags.Extend(tpl.Check(scope()))
+	if err := diags.Err(); err == nil || err.Error() != "p.yaml:12:14: unknown name `vpi` (did you mean `vip`?)" {
+		t.Errorf("error %v", err)
+	}
+	if r := tpl.Refs()[0]; r.Pos.String() != "p.yaml:11:11" || r.Len != 9 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// The size of an expression is bounded, and what is allowed is read quickly.
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("1+", 900) + "1":                             "",
+		strings.Repeat("1+", 3000) + "1":                            "this expression is too large",
+		strings.Repeat("x", 17<<10):                                 "this expression is longer than 16 KiB",
+		strings.Repeat("(", 8000) + "1" + strings.Repeat(")", 8000): "",
+	} {
+		e, diags := expr.Parse(text, at(text))
+		if e != nil {
+			diags = e.Check(scope(), nil)
+		}
+		got := ""
+		if diags.Len() > 0 {
+			got = diags.Sorted()[0].Summary
+		}
+		if got != want {
+			t.Errorf("%.20s..: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// An Env without a name that the expression mentions is a mistake of the caller, and no nil.
+func TestMissingRoot(t *testing.T) {
+	_, err := checked(t, `hosts == nil`, scope()).Eval(expr.Env{})
+	if err == nil || !strings.Contains(err.Error(), "`hosts` has no value here") {
+		t.Errorf("Eval: %v", err)
+	}
+}

@@ -69,6 +69,11 @@ func (e *Expr) run(env Env) (any, error) {
 	if e.program == nil {
 		return nil, &Error{Pos: e.Pos(), Text: e.text, Why: "it was not checked"}
 	}
+	for _, root := range e.roots {
+		if _, ok := env[root]; !ok {
+			return nil, e.fail(e.whole, harmlessf("`%s` has no value here; this is a mistake in kflow", root))
+		}
+	}
 	v, err := vm.Run(e.program, map[string]any(env))
 	if err != nil {
 		return nil, e.explain(err)

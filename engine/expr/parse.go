@@ -37,8 +37,10 @@ type Expr struct {
 	at     Locator
 	whole  span // of text in source
 	tokens []lexer.Token
-	tree   ast.Node // never modified after parsing
+	tree   ast.Node          // never modified after parsing
+	spans  map[ast.Node]span // of all nodes of tree; complete after parsing
 	refs   []Ref
+	roots  []string // of refs, each once
 	files  []string
 
 	typ     *shape.Type
@@ -96,6 +98,11 @@ func parse(text string, at Locator, bound []string) (*Expr, diag.List) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
+	for _, r := range e.refs {
+		if r.Root != "controller" && !slices.Contains(e.roots, r.Root) {
+			e.roots = append(e.roots, r.Root)
+		}
+	}
 	return e, diags
 }
 
@@ -119,7 +126,8 @@ func (e *Expr) parseTree() (err error) {
 			b.Name = renamed[b.Location().From]
 		}
 	}))
-	e.tree = tree.Node
+	e.tree, e.spans = tree.Node, map[ast.Node]span{}
+	e.spanOf(e.tree)
 	return nil
 }
 

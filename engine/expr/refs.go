@@ -178,6 +178,9 @@ func notNil(nodes ...ast.Node) []ast.Node {
 
 // spanOf is the range of the source that n and all below it cover, with the brackets that belong to it.
 func (e *Expr) spanOf(n ast.Node) span {
+	if s, ok := e.spans[n]; ok {
+		return s
+	}
 	s := located(n)
 	if c, ok := n.(*ast.ConditionalNode); ok { // expr locates it behind its end
 		s = e.spanOf(c.Cond)
@@ -185,7 +188,9 @@ func (e *Expr) spanOf(n ast.Node) span {
 	for _, c := range children(n) {
 		s = s.union(e.spanOf(c))
 	}
-	return e.balance(s)
+	s = e.balance(s)
+	e.spans[n] = s
+	return s
 }
 
 // balance extends s to the brackets that are opened in it.

@@ -10,7 +10,8 @@ import (
 
 // Env holds the values of one evaluation by their roots: inputs, host, hosts, groups, tasks, item, run, result, and in
 // `on` and `at` the groups themselves. All values are plain: map[string]any, []any, string, int, float64, bool, nil. A
-// root needs to hold only what Refs mention, and a root that is not mentioned need not be there. Values are read, never
+// root needs to hold only what Refs mention, and a root that is not mentioned need not be there; one that is mentioned
+// must. LookupKey holds what lookup_file reads with. Values are read, never
 // modified, so evaluations may share them.
 //
 // A name that is declared and has no value (an input that is not given) is nil or not there. In the place of a value that

@@ -35,7 +35,8 @@ type choice struct {
 	yes, no []part
 }
 
-// ParseTemplate reads text in which ${{ }} holds expressions and $${{ stands for the text ${{.
+// ParseTemplate reads text in which ${{ }} holds expressions and $${{ stands for the text ${{. The Template is never nil;
+// what is wrong is left out of it.
 func ParseTemplate(text string, at Locator) (*Template, diag.List) {
 	return parseTemplate(text, at, false)
 }

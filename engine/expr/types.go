@@ -93,26 +93,33 @@ func join(a, b *shape.Type) *shape.Type {
 		return special(typePlace)
 	case a.Kind == shape.List && b.Kind == shape.List:
 		return listOf(join(orAny(a.Elem), orAny(b.Elem)))
-	case a.GoName == typeLiteral && b.GoName == typeLiteral:
-		t := literal("")
-		t.Enum = append(slices.Clone(a.Enum), b.Enum...)
-		return t
-	case a.Kind == shape.String && b.Kind == shape.String && a.Format == b.Format && slices.Equal(a.Enum, b.Enum):
-		return a
+	case a.Kind == shape.String && b.Kind == shape.String:
+		return joinTexts(a, b)
 	case isNumber(a) && isNumber(b) && a.Kind != b.Kind:
 		return floatType()
-	case isMap(a) && isMap(b):
-		if a.GoName != "" && a.GoName == b.GoName {
-			return a
-		}
+	case isMap(a) && isMap(b) && (a.GoName == "" || a.GoName != b.GoName):
 		return mapOf(anyType())
+	case isMap(a) && isMap(b):
+		return a
 	case a.Kind == b.Kind:
 		return &shape.Type{Kind: a.Kind}
 	}
 	return anyType()
 }
 
-// comparable tells whether values of two types can be equal; why says more where it can.
+func joinTexts(a, b *shape.Type) *shape.Type {
+	switch {
+	case a.GoName == typeLiteral && b.GoName == typeLiteral:
+		t := literal("")
+		t.Enum = append(slices.Clone(a.Enum), b.Enum...)
+		return t
+	case a.GoName == b.GoName && a.Format == b.Format && slices.Equal(a.Enum, b.Enum):
+		return a
+	}
+	return stringType()
+}
+
+// comparableTypes tells whether values of two types can be equal; why says more where it can.
 func comparableTypes(a, b *shape.Type) (ok bool, why string) {
 	switch {
 	case a.Kind == shape.Any || b.Kind == shape.Any:
