@@ -24,7 +24,8 @@
 //  6. Changes again: must be empty, unless the task is an action (Actor).
 //  7. Outputs (Outputter), if there are any.
 //
-// Optional abilities are one-method interfaces, found by type assertion: Checker, Outputter, Actor, Toucher.
+// Optional abilities are one-method interfaces, found by type assertion: Checker, Outputter, Actor, Repeater,
+// Toucher, Rebooter.
 package task
 
 import (
@@ -65,6 +66,12 @@ type Outputter interface {
 // once per run, and Changes is not asked again after it. A task without this method is a state.
 type Actor interface {
 	Action() bool
+}
+
+// Repeater tells whether an action may be carried out again when nobody knows whether it ended (the connection was lost, or
+// kflow was killed). An action without this method may not.
+type Repeater interface {
+	Repeatable() bool
 }
 
 // Toucher says what a task reads and writes on its host, for the race check: "path:/etc/hosts", "unit:containerd",

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kflow/kflow/engine"
+	"github.com/kflow/kflow/engine/agent/binaries"
+	"github.com/kflow/kflow/engine/schema"
+	"github.com/kflow/kflow/tasks"
+)
+
+func (a *app) graphCommand() *cobra.Command {
+	var cfg engine.Config
+	var format string
+	c := &cobra.Command{
+		Use:   "graph PLAYBOOK",
+		Short: "Render the playbook's graph; reaches no host",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg.Playbook, cfg.Sketch = args[0], true
+			p, err := a.open(c.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			text, err := p.Graph(format)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(a.out, text)
+			return err
+		},
+	}
+	a.sourceFlags(c, &cfg)
+	c.Flags().StringVarP(&format, "output", "o", "text", "text, dot, mermaid or json")
+	return c
+}
+
+func (a *app) validateCommand() *cobra.Command {
+	var cfg engine.Config
+	c := &cobra.Command{
+		Use:   "validate PLAYBOOK",
+		Short: "Check a playbook completely without reaching a host; silent when all is well",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg.Playbook, cfg.Sketch = args[0], true
+			_, err := a.open(c.Context(), cfg)
+			return err
+		},
+	}
+	a.sourceFlags(c, &cfg)
+	return c
+}
+
+func (a *app) schemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:       "schema [playbook|inventory]",
+		Short:     "Print the JSON schema for editors",
+		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"playbook", "inventory"},
+		RunE: func(_ *cobra.Command, args []string) error {
+			what := schema.Playbook
+			if len(args) == 1 && args[0] == "inventory" {
+				what = schema.Inventory
+			}
+			b, err := what(tasks.All())
+			if err != nil {
+				return err
+			}
+			_, err = a.out.Write(b)
+			return err
+		},
+	}
+}
+
+func (a *app) runsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "runs",
+		Short: "List the runs of this machine, the latest first",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			runs, err := engine.Runs(a.state)
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "RUN\tSTATUS\tPLAYBOOK\tSTARTED\tTOOK\tRESULTS")
+			for _, r := range runs {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Status, short(r.Playbook), r.Started.Local().Format(time.DateTime),
+					r.Took.Round(time.Second), r.Results)
+			}
+			return w.Flush()
+		},
+	}
+}
+
+// short is a path as a person here would write it.
+func short(path string) string {
+	if wd, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(wd, path); err == nil && len(rel) < len(path) {
+			return rel
+		}
+	}
+	return path
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print version and what this kflow carries",
+		Args:  cobra.NoArgs,
+		Run: func(*cobra.Command, []string) {
+			fmt.Fprintf(a.out, "kflow %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			for _, arch := range []string{"amd64", "arm64"} {
+				if b, err := binaries.For(arch); err == nil {
+					fmt.Fprintf(a.out, "agent linux/%s %s\n", arch, b.SHA256[:12])
+				} else {
+					fmt.Fprintf(a.out, "agent linux/%s missing: %v\n", arch, err)
+				}
+			}
+		},
+	}
+}

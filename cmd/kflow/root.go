@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/kflow/kflow/engine"
+	"github.com/kflow/kflow/engine/diag"
+)
+
+// app is what all commands share: the streams and the switches of the root command.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	output   string // plain or json
+	verbose  bool
+	state    string
+}
+
+// run carries out one command line and returns its exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	a := &app{in: in, out: out, err: errOut}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	return a.exit(root.ExecuteContext(ctx))
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "kflow",
+		Short:         "Carry out playbooks: checked before anything is touched, on all hosts at once, resumable",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version,
+	}
+	root.PersistentFlags().StringVar(&a.state, "state", os.Getenv("KFLOW_STATE"), "folder of runs, locks and history (default: ~/.local/state/kflow; $KFLOW_STATE)")
+	root.AddCommand(a.runCommand(), a.resumeCommand(), a.runsCommand(), a.graphCommand(), a.validateCommand(),
+		a.schemaCommand(), a.versionCommand())
+	return root
+}
+
+// exit shows an error and returns the exit code that fits it.
+func (a *app) exit(err error) int {
+	if err == nil {
+		return engine.ExitOK
+	}
+	var coded *engine.ExitError
+	if errors.As(err, &coded) {
+		if coded.Err != nil {
+			a.show(coded.Err)
+		}
+		return coded.Code
+	}
+	a.show(err)
+	return engine.ExitUsage
+}
+
+func (a *app) show(err error) {
+	if ds, ok := diag.As(err); ok {
+		a.diagnostics(ds)
+		return
+	}
+	fmt.Fprintf(a.err, "kflow: %v\n", err)
+	var h interface{ Help() string }
+	if errors.As(err, &h) && h.Help() != "" {
+		fmt.Fprintf(a.err, "  help: %s\n", h.Help())
+	}
+}
+
+func (a *app) diagnostics(ds []diag.Diagnostic) {
+	if err := diag.Write(a.err, ds, readSource); err != nil {
+		return // nowhere left to say it
+	}
+	errs := 0
+	for _, d := range ds {
+		if d.Severity == diag.Error {
+			errs++
+		}
+	}
+	if errs > 0 {
+		fmt.Fprintf(a.err, "\n%s\n", count(errs, "error"))
+	}
+}
+
+func readSource(file string) []byte {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// colour tells whether w is a terminal that wants colour (https://no-color.org).
+func colour(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+}

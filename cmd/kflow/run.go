@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kflow/kflow/engine"
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/render/jsonl"
+	"github.com/kflow/kflow/engine/render/plain"
+	"github.com/kflow/kflow/tasks"
+)
+
+// source adds the flags that say what is to be carried out and where.
+func (a *app) sourceFlags(c *cobra.Command, cfg *engine.Config) {
+	f := c.Flags()
+	f.StringVarP(&cfg.Inventory, "inventory", "i", "", "inventory file (default: the one the playbook names)")
+	f.StringArrayVar(&cfg.Set, "set", nil, "NAME=VALUE of an input; can be repeated")
+	f.StringArrayVar(&cfg.SetFile, "set-file", nil, "NAME=FILE: an input from a file's content; can be repeated")
+	f.StringArrayVar(&cfg.Vars, "vars", nil, "YAML file with values of inputs; can be repeated")
+	f.StringVar(&cfg.Limit, "limit", "", "run on these hosts and groups only, by commas")
+	f.StringArrayVar(&cfg.Only, "only", nil, "run only the task at this path, or the tasks inside; what it needs is taken as done")
+	cfg.Kinds = tasks.All()
+	cfg.Version = version
+}
+
+func (a *app) runFlags(c *cobra.Command, cfg *engine.Config) {
+	f := c.Flags()
+	f.IntVar(&cfg.Parallel, "parallel", 0, "instances at once (default 256)")
+	f.BoolVar(&cfg.AcceptNew, "accept-new-host-keys", false, "accept and remember keys of hosts never seen before; a changed key is still refused")
+	f.BoolVarP(&cfg.Yes, "yes", "y", false, "answer yes to what the playbook asks")
+	f.StringVarP(&a.output, "output", "o", "plain", "plain, or json: one event per line")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "show diffs and all output of programs")
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var cfg engine.Config
+	var dry bool
+	c := &cobra.Command{
+		Use:   "run PLAYBOOK",
+		Short: "Carry out a playbook",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg.Playbook, cfg.State = args[0], a.state
+			p, err := a.open(c.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			if dry {
+				return a.dryRun(p)
+			}
+			return a.carryOut(c.Context(), p)
+		},
+	}
+	a.sourceFlags(c, &cfg)
+	a.runFlags(c, &cfg)
+	c.Flags().BoolVar(&dry, "dry-run", false, "show the graph with what would run, reach no host")
+	return c
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	var cfg engine.Config
+	c := &cobra.Command{
+		Use:   "resume [RUN]",
+		Short: "Go on with a run where it stopped (default: the latest that did not end well)",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg.State = a.state
+			if len(args) > 0 {
+				cfg.Resume = args[0]
+			} else {
+				cfg.Resume = engine.Latest
+			}
+			p, err := a.open(c.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			return a.carryOut(c.Context(), p)
+		},
+	}
+	a.sourceFlags(c, &cfg)
+	a.runFlags(c, &cfg)
+	return c
+}
+
+// open reads everything that can be read without reaching a host, and shows warnings.
+func (a *app) open(ctx context.Context, cfg engine.Config) (*engine.Project, error) {
+	p, found := engine.Open(ctx, cfg)
+	if err := found.Err(); err != nil {
+		return nil, err
+	}
+	if found.Len() > 0 {
+		a.diagnostics(found.Sorted())
+	}
+	return p, nil
+}
+
+// carryOut runs with the display that was asked for. The first Ctrl-C stops softly, the second at once.
+func (a *app) carryOut(ctx context.Context, p *engine.Project) error {
+	sink, err := a.sink()
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	return p.Run(ctx, sink, signals)
+}
+
+func (a *app) sink() (event.Sink, error) {
+	switch a.output {
+	case "plain":
+		return plain.New(a.out, plain.Options{Color: colour(a.out), Verbose: a.verbose}), nil
+	case "json":
+		return jsonl.New(a.out), nil
+	}
+	return nil, errors.New("unknown output " + a.output + ": plain and json are known")
+}
+
+func (a *app) dryRun(p *engine.Project) error {
+	text, err := p.DryRun()
+	fmt.Fprint(a.out, text)
+	return err
+}

@@ -1,0 +1,160 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/kflow/kflow/engine/checkpoint"
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/run"
+	"github.com/kflow/kflow/engine/sched"
+	"github.com/kflow/kflow/engine/transport"
+	"github.com/kflow/kflow/engine/transport/controller"
+	"github.com/kflow/kflow/engine/transport/local"
+	"github.com/kflow/kflow/engine/transport/ssh"
+)
+
+// Run carries the project out. Everything people should see goes to sink. The error is an *ExitError when the code says
+// more than "wrong".
+func (p *Project) Run(ctx context.Context, sink event.Sink, signals <-chan os.Signal) error {
+	log, prior, err := p.openLog()
+	if err != nil {
+		return locked(err)
+	}
+	defer log.Close() //nolint:errcheck // the last commit has told
+	locks, err := p.store.Lock(log.ID(), p.resources()...)
+	if err != nil {
+		p.discard(log)
+		return locked(err)
+	}
+	defer locks.Release()
+	result, err := p.session(ctx, log, prior, sink, signals)
+	if err != nil {
+		return &ExitError{Code: max(result.Exit, ExitFailed), Err: err}
+	}
+	p.learn(log.ID())
+	if result.Exit != ExitOK {
+		return &ExitError{Code: result.Exit}
+	}
+	return nil
+}
+
+func locked(err error) error {
+	var l *checkpoint.LockedError
+	if errors.As(err, &l) {
+		return &ExitError{Code: ExitLocked, Err: err}
+	}
+	return err
+}
+
+func (p *Project) openLog() (*checkpoint.Run, *checkpoint.State, error) {
+	if p.resume != "" {
+		return p.store.Open(p.resume)
+	}
+	log, err := p.store.Create()
+	return log, nil, err
+}
+
+// discard removes a run that never began: it was made to have a name for the locks.
+func (p *Project) discard(log *checkpoint.Run) {
+	id := log.ID()
+	if log.Seq() > 0 || log.Close() != nil {
+		return
+	}
+	_ = p.store.Remove(id) // an empty run in the list is no harm
+}
+
+func (p *Project) resources() []checkpoint.Resource {
+	out := []checkpoint.Resource{checkpoint.Inventory(absolute(p.cfg.Inventory))}
+	for _, i := range p.plan.UsedHosts() {
+		h := p.plan.Hosts[i]
+		address := h.Address
+		if address == "" {
+			address = h.Name
+		}
+		out = append(out, checkpoint.Host(address))
+	}
+	return out
+}
+
+func (p *Project) session(ctx context.Context, log *checkpoint.Run, prior *checkpoint.State, sink event.Sink, signals <-chan os.Signal) (run.Result, error) {
+	files := controller.New(controller.Options{Dir: filepath.Dir(absolute(p.cfg.Playbook))})
+	defer files.Close() //nolint:errcheck // only a cache
+	dialer := p.dialer(files, sink)
+	defer dialer.Close()
+	return run.Run(ctx, run.Config{
+		Plan: p.plan, Dialer: dialer, Targets: p.targets(), Files: files, Log: log, Prior: prior, Mask: p.masker(), Sink: sink,
+		Limits: sched.Limits{Total: p.cfg.Parallel}, Info: p.info(), Signals: signals,
+		Playbook: absolute(p.cfg.Playbook), Source: absolute(p.cfg.Inventory),
+	})
+}
+
+func (p *Project) learn(id string) {
+	if state, err := p.store.Read(id); err == nil {
+		_ = p.store.Learn(absolute(p.cfg.Playbook), state) // durations are a help, not a need
+	}
+}
+
+// dialer reaches hosts by the way the inventory says.
+func (p *Project) dialer(files *controller.Controller, sink event.Sink) *ways {
+	notify := func(host, line string) {
+		sink.Emit(event.Event{Type: event.Note, Host: host, Line: host + ": " + line})
+	}
+	return &ways{
+		ssh: ssh.New(ssh.Options{Controller: files, Contents: files, Version: p.cfg.Version, AcceptNewHostKeys: p.cfg.AcceptNew,
+			Notify: notify, Ask: p.asker()}),
+		local: local.New(local.Options{Registry: p.cfg.Kinds, Controller: files, Contents: files}),
+	}
+}
+
+func (p *Project) asker() func(context.Context, ssh.Question) (string, error) {
+	if p.cfg.Ask == nil {
+		return nil
+	}
+	return func(ctx context.Context, q ssh.Question) (string, error) { return p.cfg.Ask(ctx, q.Prompt) }
+}
+
+type ways struct {
+	ssh   *ssh.Dialer
+	local *local.Dialer
+}
+
+// Dial implements transport.Dialer.
+func (w *ways) Dial(ctx context.Context, t transport.Target) (transport.Conn, error) {
+	if t.Connection == transport.Local {
+		return w.local.Dial(ctx, t)
+	}
+	return w.ssh.Dial(ctx, t)
+}
+
+// Close ends what the dialers share.
+func (w *ways) Close() { _ = w.ssh.Close() } // the run is over
+
+func (p *Project) targets() []transport.Target {
+	out := make([]transport.Target, len(p.plan.Hosts))
+	for i, h := range p.plan.Hosts {
+		out[i] = target(h, p.plan.Inventory)
+	}
+	return out
+}
+
+// results are the counts of a run in one line.
+func results(r checkpoint.Summary) string {
+	if r.Problem != "" {
+		return r.Problem
+	}
+	var out []string
+	for status, n := range r.Counts {
+		if n > 0 {
+			out = append(out, fmt.Sprintf("%d %s", n, status))
+		}
+	}
+	sort.Strings(out)
+	return strings.Join(out, ", ")
+}
+

@@ -1,0 +1,244 @@
+// Package engine is kflow without its command line: open a playbook, look at it, carry it out. It joins the packages
+// below it and has no logic of its own.
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/kflow/kflow/engine/checkpoint"
+	"github.com/kflow/kflow/engine/diag"
+	"github.com/kflow/kflow/engine/inventory"
+	"github.com/kflow/kflow/engine/mask"
+	"github.com/kflow/kflow/engine/plan"
+	"github.com/kflow/kflow/engine/playbook"
+	"github.com/kflow/kflow/engine/task"
+)
+
+// Exit codes of kflow.
+const (
+	ExitOK          = 0
+	ExitUsage       = 1   // the command line, a playbook or an inventory is wrong
+	ExitChanges     = 2   // a plan has changes
+	ExitFailed      = 3   // tasks failed; can be resumed
+	ExitUnreachable = 4   // a host could not be reached, or was lost; can be resumed
+	ExitLocked      = 5   // another run holds the inventory or a host
+	ExitInterrupted = 130 // can be resumed
+)
+
+// ExitError ends a command with a code. Err is nil when everything has been said.
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.Err.Error()
+}
+
+// Unwrap returns the reason.
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// Latest, as Config.Resume, is the latest run that did not end well.
+const Latest = "latest"
+
+// Config says what to carry out, where and how.
+type Config struct {
+	Playbook  string
+	Inventory string // "" = the one the playbook names
+	Set       []string
+	SetFile   []string
+	Vars      []string
+	Environ   []string // nil = os.Environ()
+	Limit     string
+	Only      []string
+	Parallel  int
+	AcceptNew bool
+	Yes       bool
+	Sketch    bool   // to look at only: no run is opened, inputs may be missing
+	Resume    string // run to go on with, or Latest
+	State     string // folder of runs; "" = the user's
+	Kinds     *task.Registry
+	Version   string
+	Ask       func(ctx context.Context, prompt string) (string, error) // nil: there is nobody to ask
+}
+
+// Project is a playbook on an inventory, read and checked.
+type Project struct {
+	cfg     Config
+	plan    *plan.Plan
+	secrets []string
+	store   *checkpoint.Store
+	resume  string            // id of the run that goes on
+	prior   *checkpoint.State // read before it is locked, for its options
+}
+
+// Open reads and checks everything that can be checked without reaching a host. The list has warnings, too.
+func Open(ctx context.Context, cfg Config) (*Project, diag.List) {
+	var found diag.List
+	p := &Project{cfg: cfg}
+	if !cfg.Sketch {
+		if err := p.openStore(); err != nil {
+			return nil, failed(err)
+		}
+	}
+	if cfg.Resume != "" {
+		if err := p.openPrior(); err != nil {
+			return nil, failed(err)
+		}
+	}
+	if p.cfg.Environ == nil {
+		p.cfg.Environ = os.Environ()
+	}
+	pb, _, diags := playbook.Load(ctx, p.cfg.Playbook, playbook.Options{Kinds: p.cfg.Kinds})
+	found.Extend(diags)
+	if pb == nil || found.HasErrors() {
+		return nil, found
+	}
+	p.readRest(pb, &found)
+	return p, found
+}
+
+func failed(err error) diag.List {
+	var l diag.List
+	if ds, ok := diag.As(err); ok {
+		for _, d := range ds {
+			l.Add(d)
+		}
+		return l
+	}
+	d := diag.Diagnostic{Summary: err.Error()}
+	var h interface{ Help() string }
+	if errors.As(err, &h) {
+		d.Hint = h.Help()
+	}
+	l.Add(d)
+	return l
+}
+
+func (p *Project) openStore() error {
+	store, err := checkpoint.NewStore(checkpoint.Options{Dir: p.cfg.State})
+	p.store = store
+	return err
+}
+
+// readRest reads the inputs and the inventory, and plans.
+func (p *Project) readRest(pb *playbook.Playbook, found *diag.List) {
+	values := p.inputs(pb, found)
+	inv := p.inventory(pb, found)
+	if found.HasErrors() {
+		return
+	}
+	made, diags := plan.Make(pb, inv, plan.Options{
+		Limit: p.cfg.Limit, Only: p.cfg.Only, Inputs: values.Inputs, Weight: p.weights(), Sketch: p.cfg.Sketch,
+	})
+	found.Extend(diags)
+	if !found.HasErrors() {
+		made.Check(found)
+	}
+	p.plan, p.secrets = made, append(values.Secrets, inv.Secrets()...)
+}
+
+func (p *Project) inputs(pb *playbook.Playbook, found *diag.List) *playbook.Values {
+	var given []playbook.Given
+	take := func(g playbook.Given, diags diag.List) {
+		given = append(given, g)
+		found.Extend(diags)
+	}
+	for _, file := range p.cfg.Vars {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			found.Errorf(diag.Pos{File: file}, "can't read values: %v", err)
+			continue
+		}
+		take(playbook.VarsFile(file, text))
+	}
+	given = append(given, playbook.Environ(p.cfg.Environ))
+	take(playbook.Set("--set", p.cfg.Set))
+	take(playbook.SetFile("--set-file", p.cfg.SetFile, os.ReadFile))
+	values, diags := pb.Inputs.Merge(given...)
+	if !p.cfg.Sketch || len(values.Missing) == 0 {
+		found.Extend(diags)
+	}
+	return values
+}
+
+func (p *Project) inventory(pb *playbook.Playbook, found *diag.List) *inventory.Inventory {
+	file := p.cfg.Inventory
+	if file == "" {
+		file = pb.Inventory
+	}
+	if file == "" {
+		if !p.cfg.Sketch {
+			found.Errorf(pb.Pos, "no inventory: the playbook names none").Hintf("give one with -i, or write `inventory: FILE` into the playbook")
+		}
+		return &inventory.Inventory{}
+	}
+	p.cfg.Inventory = file
+	inv, diags := inventory.Load(file, os.ReadFile)
+	found.Extend(diags)
+	if inv == nil {
+		return &inventory.Inventory{}
+	}
+	return inv
+}
+
+func (p *Project) weights() func(string) float64 {
+	if p.store == nil {
+		return nil
+	}
+	known := p.store.History(absolute(p.cfg.Playbook))
+	return func(path string) float64 {
+		s, ok := known[path]
+		if !ok {
+			return 0
+		}
+		return s.Weight().Seconds()
+	}
+}
+
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	return abs
+}
+
+// masker knows every secret of the project from the first event on.
+func (p *Project) masker() *mask.Masker { return mask.New(p.secrets...) }
+
+// RunInfo is a run in a list.
+type RunInfo struct {
+	ID, Status, Playbook, Results string
+	Started                       time.Time
+	Took                          time.Duration
+}
+
+// Runs lists the runs of a state folder, the latest first.
+func Runs(state string) ([]RunInfo, error) {
+	store, err := checkpoint.NewStore(checkpoint.Options{Dir: state})
+	if err != nil {
+		return nil, err
+	}
+	list, err := store.List()
+	if err != nil {
+		return nil, err
+	}
+	var out []RunInfo
+	for _, r := range list {
+		out = append(out, RunInfo{
+			ID: r.ID, Status: string(r.Status), Playbook: r.Playbook, Results: results(r), Started: r.Started, Took: r.Last.Sub(r.Started),
+		})
+	}
+	return out, nil
+}

@@ -1,0 +1,167 @@
+package plan
+
+import (
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/kflow/kflow/engine/diag"
+	"github.com/kflow/kflow/engine/expr"
+	"github.com/kflow/kflow/engine/playbook"
+	"github.com/kflow/kflow/engine/sched"
+)
+
+// placeTasks finds the hosts of every task, and makes the leaves.
+func (m *maker) placeTasks() {
+	for _, t := range m.Playbook.All() {
+		m.hostsOf[t] = m.hostsFor(t)
+	}
+	for _, t := range m.Playbook.All() {
+		if !t.Leaf() {
+			m.hostsOf[t] = m.union(t)
+			continue
+		}
+		l := &Leaf{Index: len(m.Leaves), Task: t, Place: m.place(t)}
+		if m.chosen(t) {
+			l.Hosts = m.hostsOf[t]
+			if t.Run != playbook.OnDemand {
+				l.Hosts = m.filter(l.Hosts)
+			}
+		}
+		m.leafOf[t] = l.Index
+		m.Leaves = append(m.Leaves, l)
+	}
+}
+
+// hostsFor evaluates `on`; without it a task has the hosts of what is around it.
+func (m *maker) hostsFor(t *playbook.Task) []int {
+	around := m.hostsAround(t)
+	if t.On == nil {
+		return around
+	}
+	names, err := expr.EvalHosts(t.On.Expr, m.hostsEnv(around))
+	if err != nil {
+		m.problem(t.On.Pos(), err)
+		return nil
+	}
+	out := make([]int, 0, len(names))
+	for _, n := range names {
+		out = append(out, m.hostIndex[n])
+	}
+	return out
+}
+
+func (m *maker) hostsAround(t *playbook.Task) []int {
+	if t.Parent != nil {
+		return m.hostsOf[t.Parent]
+	}
+	all := make([]int, len(m.Hosts))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// hostsEnv is the environment of `on` and `at` where `all` means these hosts.
+func (m *maker) hostsEnv(all []int) expr.Env {
+	groups := make(map[string][]string, len(m.groups))
+	for g, names := range m.groups {
+		groups[g] = names
+	}
+	groups["all"] = make([]string, len(all))
+	for i, h := range all {
+		groups["all"][i] = m.Hosts[h].Name
+	}
+	return expr.HostsEnv(groups, func(name string) map[string]any { return m.hostValue(m.hostIndex[name]) })
+}
+
+func (m *maker) place(t *playbook.Task) Place {
+	at := t.At
+	for p := t.Parent; at == nil && p != nil; p = p.Parent {
+		at = p.At
+	}
+	if at == nil {
+		return Place{}
+	}
+	v, err := expr.EvalPlace(at.Expr, m.hostsEnv(m.hostsAround(t)))
+	if err != nil {
+		m.problem(at.Pos(), err)
+		return Place{}
+	}
+	out := Place{Elsewhere: true, Controller: v.Controller, Reachable: v.Reachable}
+	for _, n := range v.Hosts {
+		out.Hosts = append(out.Hosts, m.hostIndex[n])
+	}
+	return out
+}
+
+func (m *maker) problem(pos diag.Pos, err error) { m.found.Errorf(pos, "%v", err) }
+
+// union are the hosts of the leaves of a block or part, by index.
+func (m *maker) union(t *playbook.Task) []int {
+	own := m.hostsOf[t]
+	var more []int
+	for _, l := range t.Leaves() {
+		for _, h := range m.hostsOf[l] {
+			if !slices.Contains(own, h) && !slices.Contains(more, h) {
+				more = append(more, h)
+			}
+		}
+	}
+	if len(more) == 0 {
+		return own
+	}
+	out := append(slices.Clone(own), more...)
+	sort.Ints(out)
+	return out
+}
+
+func (m *maker) filter(hosts []int) []int {
+	if m.limit == nil {
+		return hosts
+	}
+	var out []int
+	for _, h := range hosts {
+		if m.limit[h] {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// counted are the numbers of a task that may depend on inputs.
+type counted struct {
+	parallel, failures int
+	failFast           bool
+	timeout            time.Duration
+	retry              *sched.Retry
+}
+
+// counts evaluates them. They may depend on inputs, not on hosts.
+func (m *maker) counts(t *playbook.Task, hosts int) counted {
+	var c counted
+	env := func(site playbook.Site) (expr.Env, error) { return m.Env(site, NoHost, nil, nil, nil) }
+	timing, err := t.Timing(env)
+	if err != nil && !m.sketch {
+		m.problem(t.Pos, err)
+	}
+	c.timeout = timing.Timeout
+	if t.Retry != nil {
+		c.retry = &sched.Retry{Attempts: timing.Attempts, Delay: timing.Delay, Backoff: timing.Backoff, MaxDelay: timing.MaxDelay}
+	}
+	c.parallel = m.count(t.MaxParallel, env, hosts)
+	c.failures = m.count(t.MaxFailures, env, hosts)
+	c.failFast = t.MaxParallel != nil || t.MaxFailures != nil
+	return c
+}
+
+func (m *maker) count(c *playbook.Count, env playbook.Envs, hosts int) int {
+	if c == nil {
+		return 0
+	}
+	n, err := c.Of(env, hosts)
+	if err != nil && !m.sketch {
+		m.problem(c.Pos, err)
+	}
+	return n
+}

@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kflow/kflow/engine/checkpoint"
+)
+
+// openPrior finds the run to go on with and takes over how it was started; what is given now wins.
+func (p *Project) openPrior() error {
+	id, err := p.findRun(p.cfg.Resume)
+	if err != nil {
+		return err
+	}
+	state, err := p.store.Read(id)
+	if err != nil {
+		return err
+	}
+	if state.Ended && state.Exit == ExitOK {
+		return &adviceError{fmt.Sprintf("run %s ended well, there is nothing to resume", id), "start it anew with `kflow run " + state.Playbook + "`"}
+	}
+	if state.Playbook == "" {
+		return &adviceError{fmt.Sprintf("run %s ended before it began", id), "start it anew with `kflow run`"}
+	}
+	p.resume, p.prior = id, state
+	p.takeOver(state)
+	return nil
+}
+
+func (p *Project) findRun(ref string) (string, error) {
+	if ref != Latest {
+		return p.store.Find(ref)
+	}
+	list, err := p.store.List()
+	if err != nil {
+		return "", err
+	}
+	for _, r := range list {
+		if r.Resumable() {
+			return r.ID, nil
+		}
+	}
+	return "", &adviceError{"no run is left to resume", "`kflow runs` lists all"}
+}
+
+// adviceError is an error with a way out.
+type adviceError struct{ text, help string }
+
+func (e *adviceError) Error() string { return e.text }
+
+// Help says what to do now.
+func (e *adviceError) Help() string { return e.help }
+
+// takeOver sets what the command line left open from the options of the run.
+func (p *Project) takeOver(state *checkpoint.State) {
+	c := &p.cfg
+	c.Playbook = state.Playbook
+	info := options{state.Info}
+	if c.Inventory == "" {
+		c.Inventory = info.text("inventory")
+	}
+	c.Set = append(info.list("set"), c.Set...)
+	c.SetFile = append(info.list("set_file"), c.SetFile...)
+	c.Vars = append(info.list("vars"), c.Vars...)
+	if c.Limit == "" {
+		c.Limit = info.text("limit")
+	}
+	if len(c.Only) == 0 {
+		c.Only = info.list("only")
+	}
+	if n, ok := state.Info["parallel"].(float64); ok && c.Parallel == 0 {
+		c.Parallel = int(n)
+	}
+}
+
+type options struct{ m map[string]any }
+
+func (o options) text(key string) string {
+	s, _ := o.m[key].(string)
+	return s
+}
+
+func (o options) list(key string) []string {
+	var out []string
+	list, _ := o.m[key].([]any)
+	for _, x := range list {
+		if s, ok := x.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// info is what a resume needs to know. Values of secret inputs are left out: a resume wants them given again.
+func (p *Project) info() map[string]any {
+	c := p.cfg
+	out := map[string]any{"version": c.Version, "inventory": absolute(c.Inventory)}
+	put := func(key string, list []string) {
+		if len(list) > 0 {
+			out[key] = toAny(list)
+		}
+	}
+	put("set", p.notSecret(c.Set))
+	put("set_file", absoluteValues(c.SetFile))
+	put("vars", absoluteAll(c.Vars))
+	put("only", c.Only)
+	if c.Limit != "" {
+		out["limit"] = c.Limit
+	}
+	if c.Parallel > 0 {
+		out["parallel"] = c.Parallel
+	}
+	return out
+}
+
+func toAny(list []string) []any {
+	out := make([]any, len(list))
+	for i, s := range list {
+		out[i] = s
+	}
+	return out
+}
+
+func (p *Project) notSecret(pairs []string) []string {
+	var out []string
+	for _, pair := range pairs {
+		name, _, _ := strings.Cut(pair, "=")
+		if in, ok := p.plan.Playbook.Inputs.Get(name); !ok || !in.Secret {
+			out = append(out, pair)
+		}
+	}
+	return out
+}
+
+func absoluteAll(paths []string) []string {
+	out := make([]string, len(paths))
+	for i, s := range paths {
+		out[i] = absolute(s)
+	}
+	return out
+}
+
+// absoluteValues makes the files of NAME=FILE absolute.
+func absoluteValues(pairs []string) []string {
+	out := make([]string, len(pairs))
+	for i, s := range pairs {
+		name, file, _ := strings.Cut(s, "=")
+		out[i] = name + "=" + absolute(file)
+	}
+	return out
+}

@@ -1,0 +1,56 @@
+package run
+
+import (
+	"sync"
+	"time"
+
+	"github.com/kflow/kflow/engine/checkpoint"
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/mask"
+)
+
+// bus gives events their number, masks them, and hands them to the log and the display, one at a time.
+type bus struct {
+	mu     sync.Mutex
+	log    *checkpoint.Run
+	mask   *mask.Masker
+	sink   event.Sink
+	seq    int64
+	last   time.Time // of the last event: a long silence is broken
+	broken error     // the log can't take more
+}
+
+func newBus(log *checkpoint.Run, m *mask.Masker, sink event.Sink) *bus {
+	return &bus{log: log, mask: m, sink: sink, seq: log.Seq(), last: time.Now()}
+}
+
+func (b *bus) emit(e event.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seq++
+	e.Seq, e.Time = b.seq, time.Now()
+	b.last = e.Time
+	e = b.mask.Event(e)
+	if err := b.log.Append(e); err != nil && b.broken == nil {
+		b.broken = err
+	}
+	b.sink.Emit(e)
+}
+
+// commit makes durable what was emitted.
+func (b *bus) commit() error {
+	b.mu.Lock()
+	broken := b.broken
+	b.mu.Unlock()
+	if broken != nil {
+		return broken
+	}
+	return b.log.Commit()
+}
+
+// quiet tells how long nothing was emitted.
+func (b *bus) quiet() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Since(b.last)
+}

@@ -1,0 +1,282 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/job"
+	"github.com/kflow/kflow/engine/sched"
+	"github.com/kflow/kflow/engine/transport"
+)
+
+var _ sched.Executor = (*Session)(nil)
+
+// Do implements sched.Executor.
+func (s *Session) Do(ctx context.Context, in sched.Instance, n int, ctl sched.Control) sched.Result {
+	a := &attempt{Session: s, in: in, leaf: s.leaves[in.Task], n: n, ctl: ctl}
+	r := a.do(ctx)
+	if r.Status == event.OK || r.Status == event.Changed {
+		s.ran(in)
+	}
+	return r
+}
+
+// attempt is one attempt of one instance.
+type attempt struct {
+	*Session
+	in   sched.Instance
+	leaf *leaf
+	n    int
+	ctl  sched.Control
+	host *host
+	once bool // what it does may not be done twice
+}
+
+func (a *attempt) do(ctx context.Context) sched.Result {
+	conn, err := a.where(ctx)
+	if err != nil {
+		return a.unreachable(ctx, err)
+	}
+	work, err := a.resolve(a.in, nil)
+	if err != nil {
+		return sched.Result{Status: event.Failed, Err: err}
+	}
+	a.once = work.action
+	out, err := a.send(ctx, conn, work)
+	if err == nil && out.NeedsLazy {
+		first := work
+		if work, err = a.withLazy(ctx); err != nil {
+			return a.lazyFailed(ctx, err)
+		}
+		work.fingerprint, work.parts = first.fingerprint, first.parts
+		out, err = a.send(ctx, conn, work)
+	}
+	if err != nil {
+		return a.unreachable(ctx, err)
+	}
+	if out.Reconnect != nil {
+		a.refresh(a.host)
+	}
+	return a.result(out, work)
+}
+
+// where finds the connection over which the instance is carried out.
+func (a *attempt) where(ctx context.Context) (transport.Conn, error) {
+	place := a.leaf.Place
+	switch {
+	case !place.Elsewhere:
+		a.host = a.hosts[a.in.Host]
+	case place.Controller:
+		a.host = a.controller
+	default:
+		return a.firstReachable(ctx)
+	}
+	return a.open(ctx, a.host, a.n > 1)
+}
+
+func (a *attempt) firstReachable(ctx context.Context) (transport.Conn, error) {
+	var errs []error
+	for _, i := range a.leaf.Place.Hosts {
+		a.host = a.hosts[i]
+		conn, err := a.open(ctx, a.host, a.n > 1)
+		if err == nil && !a.isLost(i) {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, &transport.Unreachable{Host: "every host of `at`", Stage: transport.Dial, Err: errors.Join(errs...)}
+}
+
+func (s *Session) isLost(i int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost[i]
+}
+
+func (a *attempt) send(ctx context.Context, conn transport.Conn, w *work) (*job.Outcome, error) {
+	name := a.plan.Name(a.in)
+	req := &job.Request{
+		Instance: name, Kind: a.leaf.Task.Kind.Name, Items: w.items, Mode: job.Apply,
+		HasLazy: a.leaf.lazy, LazyGiven: w.lazyGiven, Secrets: a.Mask.Secrets(),
+	}
+	return conn.Do(ctx, req, func(p job.Progress) { a.progress(name, p) })
+}
+
+func (a *attempt) progress(name string, p job.Progress) {
+	e := event.Event{Instance: name}
+	switch {
+	case p.Change != nil:
+		e.Type, e.Summary, e.Diff = event.Change, p.Change.Summary, p.Change.Diff
+	case p.Log != "":
+		e.Type, e.Line = event.Log, p.Log
+	case p.Output != "":
+		e.Type, e.Line = event.Output, p.Output
+	default:
+		e.Type, e.What, e.Done, e.Total = event.Progress, p.What, p.Done, p.Total
+	}
+	a.bus.emit(e)
+}
+
+// unreachable is the result of a request that did not reach its host, or whose connection was lost.
+func (a *attempt) unreachable(ctx context.Context, err error) sched.Result {
+	if ctx.Err() != nil {
+		return ended(context.Cause(ctx))
+	}
+	u, ok := transport.AsUnreachable(err)
+	if !ok {
+		return sched.Result{Status: event.Failed, Err: err}
+	}
+	if u.Stage == transport.Lost && a.once {
+		return sched.Result{Status: event.Unknown, Err: &job.Failure{
+			Summary: u.Error(),
+			Hint:    "whether it was carried out is not known, and it is not safe to repeat: look at the host; `rerun: safe` on the command lets kflow repeat it",
+		}}
+	}
+	return sched.Result{Status: event.Unreachable, Err: err, Retryable: u.Stage == transport.Lost || u.Transient, HostLost: true}
+}
+
+func ended(cause error) sched.Result {
+	var t *sched.TimeoutError
+	if errors.As(cause, &t) {
+		return sched.Result{Status: event.TimedOut, Err: cause}
+	}
+	return sched.Result{Status: event.Cancelled, Err: cause}
+}
+
+func (a *attempt) lazyFailed(ctx context.Context, err error) sched.Result {
+	if ctx.Err() != nil {
+		return ended(context.Cause(ctx))
+	}
+	return sched.Result{Status: event.Failed, Err: err, Retryable: true}
+}
+
+// withLazy makes the producers of the lazy parameters run, and resolves the parameters with what they gave.
+func (a *attempt) withLazy(ctx context.Context) (*work, error) {
+	for _, p := range a.leaf.producers {
+		producer := a.producerInstance(p)
+		status, err := a.ctl.Demand(ctx, producer, a.stale(producer) || a.n > 1)
+		if err != nil {
+			return nil, err
+		}
+		if !status.Good() {
+			return nil, fmt.Errorf("%s is %s", a.plan.Name(producer), status)
+		}
+	}
+	return a.resolve(a.in, lazily)
+}
+
+// producerInstance is the instance of a task that runs on demand whose outputs in reads.
+func (a *attempt) producerInstance(leaf int) sched.Instance {
+	hosts := a.plan.Leaves[leaf].Hosts
+	for _, h := range hosts {
+		if h == a.in.Host {
+			return sched.Instance{Task: leaf, Host: h}
+		}
+	}
+	if len(hosts) == 0 {
+		return sched.Instance{Task: leaf, Host: a.in.Host}
+	}
+	return sched.Instance{Task: leaf, Host: hosts[0]}
+}
+
+// margin is how long a value must still hold to be handed to a consumer: a join can take minutes.
+const margin = 10 * time.Minute
+
+// stale tells whether what a producer gave has expired, or will soon.
+func (s *Session) stale(in sched.Instance) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.results[in]
+	return o != nil && !o.expires.IsZero() && time.Until(o.expires) < margin
+}
+
+// result turns an outcome into a result and keeps the outputs.
+func (a *attempt) result(out *job.Outcome, w *work) sched.Result {
+	if f := out.Failure; f != nil {
+		r := sched.Result{Status: event.Failed, Err: f, Retryable: f.Transient}
+		switch {
+		case f.TimedOut:
+			r.Status = event.TimedOut
+		case f.Cancelled:
+			r.Status = event.Cancelled
+		}
+		return r
+	}
+	o := &outcome{status: event.OK, changes: len(out.Changes), fingerprint: w.fingerprint, parts: w.parts}
+	if out.Applied && len(out.Changes) > 0 {
+		o.status, o.changed = event.Changed, true
+	}
+	if err := a.keep(o, out); err != nil {
+		return sched.Result{Status: event.Failed, Err: err}
+	}
+	if r := a.until(o); r != nil {
+		return *r
+	}
+	a.mu.Lock()
+	a.results[a.in] = o
+	a.mu.Unlock()
+	return sched.Result{Status: o.status}
+}
+
+// keep takes the outputs over. Those of a loop are a list.
+func (a *attempt) keep(o *outcome, out *job.Outcome) error {
+	var all []any
+	for _, raw := range out.Outputs {
+		v, err := decode(raw)
+		if err != nil {
+			return fmt.Errorf("outputs: %w", err)
+		}
+		all = append(all, v)
+	}
+	switch {
+	case a.leaf.Task.ForEach != nil:
+		o.outputs = all
+	case len(all) == 1:
+		o.outputs = all[0]
+	}
+	if a.leaf.Task.SecretOutputs {
+		a.Mask.Learn(texts(o.outputs)...)
+		o.secret = true
+	} else {
+		o.secret = a.holdsSecret(o.outputs)
+	}
+	if m, ok := o.outputs.(map[string]any); ok {
+		if at, ok := m["expires"].(string); ok {
+			o.expires, _ = time.Parse(time.RFC3339, at) // a text that is no time does not expire
+		}
+	}
+	return nil
+}
+
+// texts are the texts in a plain value that are long enough to be secrets.
+func texts(v any) []string {
+	var out []string
+	switch v := v.(type) {
+	case string:
+		out = append(out, v)
+	case []any:
+		for _, x := range v {
+			out = append(out, texts(x)...)
+		}
+	case map[string]any:
+		for k, x := range v {
+			if k != "expires" && k != "endpoint" {
+				out = append(out, texts(x)...)
+			}
+		}
+	}
+	return out
+}
+
+// ran remembers that an instance was carried out in this session, so that what depends on it is not reused.
+func (s *Session) ran(in sched.Instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.anew[in.Task] == nil {
+		s.anew[in.Task] = map[int]bool{}
+	}
+	s.anew[in.Task][in.Host] = true
+}

@@ -1,0 +1,156 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/engine/transport"
+)
+
+// host is what a run knows of one host.
+type host struct {
+	name   string
+	target transport.Target
+
+	mu    sync.Mutex
+	conn  transport.Conn
+	err   error // why it could not be reached
+	facts map[string]any
+}
+
+// hostError stops a run before anything is touched: a host that is configured wrongly, or is not who it should be.
+type hostError struct{ errs []error }
+
+func (e *hostError) Error() string { return errors.Join(e.errs...).Error() }
+
+func (e *hostError) Unwrap() []error { return e.errs }
+
+// connect dials all hosts of the plan at once. Hosts that do not answer are left out of the run; a host that must not be
+// trusted, or that does not let us in, ends the run before anything is touched.
+func (s *Session) connect(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, i := range s.plan.UsedHosts() {
+		wg.Go(func() { s.dial(ctx, s.hosts[i]) })
+	}
+	if s.usesController() {
+		wg.Go(func() { s.dial(ctx, s.controller) })
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return s.refused()
+}
+
+func (s *Session) usesController() bool {
+	for _, l := range s.plan.Leaves {
+		if l.Place.Controller && len(l.Hosts) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Session) dial(ctx context.Context, h *host) {
+	start := time.Now()
+	conn, err := s.dialer.Dial(ctx, h.target)
+	h.mu.Lock()
+	h.conn, h.err = conn, err
+	if err == nil {
+		h.facts, err = plainFacts(conn.Facts())
+		h.err = err
+	}
+	h.mu.Unlock()
+	if err != nil {
+		s.bus.emit(event.Event{Type: event.HostLost, Host: h.name, Failure: failureOf(err)})
+		return
+	}
+	s.bus.emit(event.Event{Type: event.HostUp, Host: h.name, Machine: machineOf(conn.Facts(), h.target), Duration: time.Since(start)})
+}
+
+func machineOf(f *task.Facts, t transport.Target) *event.Machine {
+	return &event.Machine{ID: f.MachineID, ProductUUID: f.ProductUUID, Address: t.Address, OS: f.OS.Name}
+}
+
+// plainFacts are facts as expressions see them.
+func plainFacts(f *task.Facts) (map[string]any, error) {
+	b, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("facts: %w", err)
+	}
+	v, err := decode(b)
+	if err != nil {
+		return nil, err
+	}
+	m, _ := v.(map[string]any)
+	return m, nil
+}
+
+// refused is an error when a host failed in a way that a person has to mend first.
+func (s *Session) refused() error {
+	var errs []error
+	for _, i := range s.plan.UsedHosts() {
+		err := s.hosts[i].err
+		if err == nil {
+			continue
+		}
+		if u, ok := transport.AsUnreachable(err); ok && (u.Stage == transport.Dial || u.Stage == transport.Lost || u.Stage == transport.Handshake) {
+			continue
+		}
+		errs = append(errs, err)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return &hostError{errs}
+}
+
+// open returns the connection of a host, dialling again if the first dial failed.
+func (s *Session) open(ctx context.Context, h *host, again bool) (transport.Conn, error) {
+	h.mu.Lock()
+	conn, err := h.conn, h.err
+	h.mu.Unlock()
+	if err != nil && again {
+		s.dial(ctx, h)
+		h.mu.Lock()
+		conn, err = h.conn, h.err
+		h.mu.Unlock()
+	}
+	return conn, err
+}
+
+func (s *Session) hangUp() {
+	var wg sync.WaitGroup
+	for _, h := range append(s.hosts[:len(s.hosts):len(s.hosts)], s.controller) {
+		if h != nil && h.conn != nil {
+			wg.Go(func() { _ = h.conn.Close() }) // the run is over; there is nobody left to tell
+		}
+	}
+	wg.Wait()
+}
+
+// factsOf are the facts of a host; of one that was not reached all fields are zero.
+func (s *Session) factsOf(i int) map[string]any {
+	h := s.hosts[i]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.facts == nil {
+		return s.noFacts
+	}
+	return h.facts
+}
+
+// refresh takes over the facts of a host that was started anew.
+func (s *Session) refresh(h *host) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f, err := plainFacts(h.conn.Facts()); err == nil {
+		h.facts = f
+	}
+}

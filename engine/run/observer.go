@@ -1,0 +1,98 @@
+package run
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/sched"
+)
+
+var (
+	_ sched.Observer      = (*Session)(nil)
+	_ sched.Committer     = (*Session)(nil)
+	_ sched.GroupObserver = (*Session)(nil)
+)
+
+// Started implements sched.Observer.
+func (s *Session) Started(in sched.Instance, attempt int) {
+	s.mu.Lock()
+	s.running[in] = time.Now()
+	s.mu.Unlock()
+	e := s.about(in)
+	e.Type, e.Attempt = event.InstanceStarted, attempt
+	s.bus.emit(e)
+}
+
+// AttemptFailed implements sched.Observer.
+func (s *Session) AttemptFailed(in sched.Instance, attempt int, r sched.Result, retryIn time.Duration) {
+	e := s.about(in)
+	e.Type, e.Attempt, e.Status, e.Retry, e.Failure = event.AttemptFailed, attempt, r.Status, retryIn, failureOf(r.Err)
+	s.bus.emit(e)
+}
+
+// Ended implements sched.Observer.
+func (s *Session) Ended(in sched.Instance, end sched.Ending) {
+	e := s.about(in)
+	e.Type, e.Status, e.Allowed, e.When = event.InstanceEnded, end.Status, end.Allowed, end.When
+	e.Attempt = len(end.Attempts) + 1
+	s.mu.Lock()
+	if t, ok := s.running[in]; ok {
+		e.Duration = time.Since(t)
+		delete(s.running, in)
+	}
+	o := s.results[in]
+	s.mu.Unlock()
+	if !end.Status.Good() {
+		e.Failure = failureOf(end.Err)
+	}
+	for _, r := range end.Roots {
+		e.BlockedBy = append(e.BlockedBy, s.plan.Name(r))
+	}
+	if o != nil && end.Status.Good() {
+		fill(&e, o)
+	}
+	if end.Status == event.Unreachable && end.HostLost {
+		s.lost[in.Host] = true
+	}
+	s.bus.emit(e)
+}
+
+// fill adds what a result is kept for.
+func fill(e *event.Event, o *outcome) {
+	e.Changed, e.Changes, e.Fingerprint, e.Parts = o.changed, o.changes, o.fingerprint, o.parts
+	if e.Status == event.Reused {
+		e.First = o.status
+		return
+	}
+	if o.outputs == nil || o.secret {
+		return
+	}
+	if b, err := json.Marshal(o.outputs); err == nil {
+		e.Outputs = b
+	}
+}
+
+// Commit implements sched.Committer.
+func (s *Session) Commit() error { return s.bus.commit() }
+
+// Entered implements sched.GroupObserver.
+func (s *Session) Entered(int, int, int) {}
+
+// Restarting implements sched.GroupObserver.
+func (s *Session) Restarting(group, host, attempt int, in time.Duration) {
+	s.bus.emit(event.Event{Type: event.Note, Task: s.plan.Groups[group].Path, Host: s.plan.Hosts[host].Name,
+		Line: s.plan.Groups[group].Path + "@" + s.plan.Hosts[host].Name + " failed and starts again at its first step in " + in.String(), Attempt: attempt})
+}
+
+// Left implements sched.GroupObserver.
+func (s *Session) Left(int, int, event.Status) {}
+
+// about is an event with what identifies an instance.
+func (s *Session) about(in sched.Instance) event.Event {
+	l := s.plan.Leaves[in.Task]
+	return event.Event{
+		Instance: s.plan.Name(in), Task: l.Task.Path, Title: l.Task.Title, Kind: l.Task.Kind.Name, Host: s.plan.Hosts[in.Host].Name,
+		Pos: l.Task.Pos.String(),
+	}
+}

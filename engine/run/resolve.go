@@ -1,0 +1,182 @@
+package run
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/plan"
+	"github.com/kflow/kflow/engine/playbook"
+	"github.com/kflow/kflow/engine/sched"
+	"github.com/kflow/kflow/engine/task"
+)
+
+// work is what an instance is to do, resolved for its host.
+type work struct {
+	items       []json.RawMessage
+	lazyGiven   bool
+	fingerprint string
+	parts       map[string]string
+	action      bool // what it does is done once, and may not be done twice
+}
+
+// lazily asks resolve for the lazy parameters, too.
+var lazily = &struct{}{}
+
+// resolve evaluates the parameters of an instance, for each turn of its loop.
+func (s *Session) resolve(in sched.Instance, lazy *struct{}) (*work, error) {
+	l := s.leaves[in.Task]
+	turns, err := s.turns(l, in)
+	if err != nil {
+		return nil, err
+	}
+	w := &work{lazyGiven: lazy != nil || !l.lazy}
+	for _, item := range turns {
+		raw, err := s.params(l, in, item, w.lazyGiven)
+		if err != nil {
+			return nil, err
+		}
+		w.items = append(w.items, raw)
+	}
+	if lazy == nil {
+		w.action = onlyOnce(l, w.items)
+		s.fingerprint(l, in, w)
+	}
+	return w, nil
+}
+
+// turns are the items of for_each; without it there is one turn, with no item.
+func (s *Session) turns(l *leaf, in sched.Instance) ([]any, error) {
+	if l.Task.ForEach == nil {
+		return []any{nil}, nil
+	}
+	r, err := s.plan.Value(l.Task.ForEach, in.Host, s, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.Mask.Learn(r.Secrets...)
+	list, ok := r.Value.([]any)
+	if !ok {
+		return nil, fmt.Errorf("`for_each` wants a list, not %v", r.Value)
+	}
+	return list, nil
+}
+
+func (s *Session) params(l *leaf, in sched.Instance, item any, lazy bool) (json.RawMessage, error) {
+	r, err := s.plan.Params(l.Leaf, in.Host, s, item, lazy)
+	if err != nil {
+		return nil, err
+	}
+	s.Mask.Learn(r.Secrets...)
+	if err := s.announceFiles(l, r); err != nil {
+		return nil, err
+	}
+	return json.Marshal(r.Value)
+}
+func (s *Session) announceFiles(l *leaf, r playbook.Resolved) error {
+	for sum, b := range r.Blobs {
+		if b.Path == "" {
+			s.Files.AddText(l.Task.Path, b.Text)
+			continue
+		}
+		if err := s.Files.Announce(sum, b.Path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onlyOnce tells whether any turn is an action that may not be repeated.
+func onlyOnce(l *leaf, items []json.RawMessage) bool {
+	return slices.ContainsFunc(items, func(raw json.RawMessage) bool {
+		t := l.Task.Kind.New()
+		a, ok := t.(task.Actor)
+		if !ok || json.Unmarshal(raw, t) != nil || !a.Action() {
+			return false
+		}
+		r, ok := t.(task.Repeater)
+		return !ok || !r.Repeatable()
+	})
+}
+
+// fingerprint sums up all that the result of an instance depends on. Its parts are kept apart, so that `explain` can say
+// which differs. The id of the run salts it: a hash in a log must not give away a short secret to a table of hashes.
+func (s *Session) fingerprint(l *leaf, in sched.Instance, w *work) {
+	w.parts = map[string]string{"kind": l.Task.Kind.Name, "params": s.hash(w.items)}
+	if l.Task.When != nil {
+		w.parts["when"] = s.hash(l.Task.When.Text())
+	}
+	if data := s.dataOf(l, in); len(data) > 0 {
+		w.parts["data"] = s.hash(data)
+	}
+	w.fingerprint = s.hash(w.parts)
+}
+
+func (s *Session) hash(v any) string {
+	b, err := json.Marshal(v) // sorts the keys of maps
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(append([]byte(s.Log.ID()+"\n"), b...))
+	return hex.EncodeToString(sum[:8])
+}
+
+// dataOf are the fingerprints of the instances whose outputs the parameters read.
+func (s *Session) dataOf(l *leaf, in sched.Instance) []string {
+	var out []string
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range l.data {
+		for _, h := range s.plan.Leaves[d].Hosts {
+			if o := s.results[sched.Instance{Task: d, Host: h}]; o != nil {
+				out = append(out, fmt.Sprintf("%d:%s", h, o.fingerprint))
+			}
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+// Outcome implements plan.Known.
+func (s *Session) Outcome(leaf, host int) (plan.Outcome, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.results[sched.Instance{Task: leaf, Host: host}]
+	if o == nil {
+		return plan.Outcome{}, false
+	}
+	return plan.Outcome{Status: o.status, Changed: o.changed, Outputs: o.outputs}, true
+}
+
+// Facts implements plan.Known.
+func (s *Session) Facts(host int) map[string]any { return s.factsOf(host) }
+
+// RunID implements plan.Known.
+func (s *Session) RunID() string { return s.Log.ID() }
+
+// holdsSecret tells whether a secret that is known stands in a value.
+func (s *Session) holdsSecret(v any) bool {
+	b, err := json.Marshal(v)
+	return err != nil || s.Mask.String(string(b)) != string(b)
+}
+
+// until evaluates the condition that ends the attempts; nil means it is met.
+func (a *attempt) until(o *outcome) *sched.Result {
+	r := a.leaf.Task.Retry
+	if r == nil || r.Until == nil {
+		return nil
+	}
+	result := map[string]any{"status": string(o.status), "changed": o.changed, "outputs": o.outputs}
+	met, err := a.plan.Condition(r.Until, a.in.Host, a.Session, map[string]any{"result": result})
+	if err != nil {
+		return &sched.Result{Status: event.Failed, Err: err}
+	}
+	if !met {
+		return &sched.Result{Status: event.Failed, Err: fmt.Errorf("not yet: `%s`", r.Until.Text()), Retryable: true}
+	}
+	return nil
+}

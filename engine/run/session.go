@@ -1,0 +1,329 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kflow/kflow/engine/checkpoint"
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/mask"
+	"github.com/kflow/kflow/engine/plan"
+	"github.com/kflow/kflow/engine/sched"
+	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/engine/transport"
+)
+
+// Config is what a session needs.
+type Config struct {
+	Plan     *plan.Plan
+	Dialer   transport.Dialer
+	Targets  []transport.Target // by index of Plan.Hosts
+	Files    Files              // content that requests refer to
+	Log      *checkpoint.Run
+	Prior    *checkpoint.State // of a run that is resumed; nil = a new one
+	Mask     *mask.Masker
+	Sink     event.Sink
+	Limits   sched.Limits
+	Info     map[string]any   // what a resume needs to know; no secrets
+	Signals  <-chan os.Signal // the first stops softly, the second at once
+	Quiet    time.Duration    // silence after which the run says what it waits for; 0 = 10 s
+	Playbook string           // paths, for the log
+	Source   string           // of the inventory
+}
+
+// Files announces content to whoever opens it for the hosts.
+type Files interface {
+	// Announce makes a file of the controller available under its hash.
+	Announce(sha256, path string) error
+	// AddText does the same for a text; name is for people.
+	AddText(name, text string) task.Content
+}
+
+// Result is what became of a session.
+type Result struct {
+	Summary     sched.Summary
+	Interrupted bool
+	Unreachable int // hosts that could not be reached or were lost
+	Exit        int
+}
+
+// Exit codes of a session that carried tasks out.
+const (
+	exitOK          = 0
+	exitFailed      = 3
+	exitUnreachable = 4
+	exitInterrupted = 130
+)
+
+// Session is one go at a run.
+type Session struct {
+	Config
+	plan       *plan.Plan
+	dialer     transport.Dialer
+	bus        *bus
+	hosts      []*host
+	controller *host
+	noFacts    map[string]any
+	leaves     []*leaf
+	sched      *sched.Scheduler
+	start      time.Time
+
+	mu       sync.Mutex
+	results  map[sched.Instance]*outcome
+	anew     []map[int]bool // by leaf: hosts on which it ran in this session
+	running  map[sched.Instance]time.Time
+	lost     map[int]bool
+	machines map[int]*event.Machine
+}
+
+// outcome is what is known of an instance that ended.
+type outcome struct {
+	status      event.Status
+	changed     bool
+	outputs     any // plain; nil = none
+	fingerprint string
+	parts       map[string]string
+	changes     int
+	secret      bool // outputs must not be stored
+	expires     time.Time
+}
+
+// Run carries the plan out. The error says why the session could not be made or kept; what tasks did is in the Result.
+func Run(ctx context.Context, c Config) (Result, error) {
+	s := newSession(c)
+	s.announce()
+	err := s.connect(ctx)
+	defer s.hangUp()
+	if err != nil {
+		s.bus.emit(event.Event{Type: event.RunEnded, Run: c.Log.ID(), Exit: exitUnreachable, Duration: time.Since(s.start), Roots: rootsOf(err)})
+		return Result{Exit: exitUnreachable}, errors.Join(err, s.bus.commit())
+	}
+	return s.carryOut(ctx)
+}
+
+func newSession(c Config) *Session {
+	zero, err := plainFacts(&task.Facts{Addresses: []string{}, MACs: []string{}})
+	if err != nil {
+		panic(err) // the struct of facts is no JSON: a mistake of the programmer
+	}
+	s := &Session{
+		Config: c, plan: c.Plan, dialer: c.Dialer, bus: newBus(c.Log, c.Mask, c.Sink), noFacts: zero, start: time.Now(),
+		results: map[sched.Instance]*outcome{}, running: map[sched.Instance]time.Time{}, lost: map[int]bool{},
+		anew: make([]map[int]bool, len(c.Plan.Leaves)), machines: map[int]*event.Machine{},
+	}
+	for i, t := range c.Targets {
+		s.hosts = append(s.hosts, &host{name: c.Plan.Hosts[i].Name, target: t})
+	}
+	s.controller = &host{name: "controller", target: transport.Target{Name: "controller", Connection: transport.Local}}
+	s.leaves = makeLeaves(c.Plan)
+	return s
+}
+
+func (s *Session) announce() {
+	s.bus.emit(event.Event{
+		Type: event.RunStarted, Run: s.Log.ID(), Playbook: s.Playbook, Name: s.plan.Playbook.Name, Inventory: s.Source,
+		Hosts: len(s.plan.UsedHosts()), Tasks: len(s.plan.Leaves), Instances: s.plan.Instances(), Info: s.Info, Resumed: s.Prior != nil,
+	})
+}
+
+func rootsOf(err error) []event.Root {
+	var h *hostError
+	if !errors.As(err, &h) {
+		return nil
+	}
+	var out []event.Root
+	for _, e := range h.errs {
+		r := event.Root{Status: event.Unreachable, Failure: failureOf(e)}
+		if u, ok := transport.AsUnreachable(e); ok {
+			r.Instance = u.Host
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func (s *Session) carryOut(ctx context.Context) (Result, error) {
+	spec := *s.plan.Spec
+	spec.Limits = s.Limits
+	spec.Tasks = s.withReuse(spec.Tasks)
+	scheduler, err := sched.New(spec)
+	if err != nil {
+		return Result{}, fmt.Errorf("the plan can't be carried out: %w", err)
+	}
+	if _, err := scheduler.Preset(s.presets()); err != nil {
+		return Result{}, fmt.Errorf("resume: %w", err)
+	}
+	s.sched = scheduler
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch, stop := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.signals(watch, cancel) })
+	wg.Go(func() { s.breakSilence(watch) })
+	summary, err := scheduler.Run(ctx, s, s)
+	interrupted := errors.Is(context.Cause(ctx), sched.ErrInterrupted) || s.stopped(err)
+	stop(nil)
+	wg.Wait()
+	return s.end(summary, interrupted, err)
+}
+
+func (s *Session) stopped(err error) bool { return errors.Is(err, sched.ErrInterrupted) }
+
+// withReuse asks for every task's condition when a run is resumed: there it is decided whether it need run at all.
+func (s *Session) withReuse(tasks []sched.Task) []sched.Task {
+	if s.Prior == nil {
+		return tasks
+	}
+	tasks = slices.Clone(tasks)
+	for i := range tasks {
+		if tasks[i].Run != sched.OnDemand {
+			tasks[i].When = true
+		}
+	}
+	return tasks
+}
+
+// signals turns the first signal into a soft stop and the second into the end of what runs.
+func (s *Session) signals(ctx context.Context, cancel context.CancelCauseFunc) {
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.Signals:
+		}
+		if n == 0 {
+			s.bus.emit(event.Event{Type: event.Note, Line: "interrupted: nothing new is started, what runs may finish; once more stops it at once"})
+			s.sched.Stop(sched.ErrInterrupted)
+			continue
+		}
+		s.bus.emit(event.Event{Type: event.Note, Line: "interrupted again: what runs is stopped"})
+		cancel(sched.ErrInterrupted)
+	}
+}
+
+// breakSilence says what is waited for when nothing else was said for a while.
+func (s *Session) breakSilence(ctx context.Context) {
+	quiet := s.Quiet
+	if quiet == 0 {
+		quiet = 10 * time.Second
+	}
+	tick := time.NewTicker(quiet / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if s.bus.quiet() >= quiet-quiet/4 {
+			s.sayWaiting()
+		}
+	}
+}
+
+func (s *Session) sayWaiting() {
+	s.mu.Lock()
+	var longest sched.Instance
+	var since time.Time
+	for in, t := range s.running {
+		if since.IsZero() || t.Before(since) {
+			longest, since = in, t
+		}
+	}
+	n := len(s.running)
+	s.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	line := fmt.Sprintf("still running for %s", time.Since(since).Round(time.Second))
+	if n > 1 {
+		line += fmt.Sprintf(", and %d more", n-1)
+	}
+	s.bus.emit(event.Event{Type: event.Waiting, Instance: s.plan.Name(longest), Line: line})
+}
+
+func (s *Session) end(sum sched.Summary, interrupted bool, err error) (Result, error) {
+	r := Result{Summary: sum, Interrupted: interrupted, Unreachable: len(s.lost)}
+	r.Exit = exitCode(sum, interrupted)
+	e := event.Event{Type: event.RunEnded, Run: s.Log.ID(), Counts: sum.Counts, Exit: r.Exit, Duration: time.Since(s.start)}
+	for _, root := range sum.Roots {
+		if root.Allowed && root.Blocked == 0 {
+			continue
+		}
+		e.Roots = append(e.Roots, event.Root{
+			Instance: s.plan.Name(root.Instance), Status: root.Status, Pos: s.plan.Leaves[root.Task].Task.Pos.String(),
+			Failure: failureOf(root.Err), Blocked: root.Blocked,
+		})
+	}
+	s.bus.emit(e)
+	if interrupted && errors.Is(err, sched.ErrInterrupted) {
+		err = nil
+	}
+	return r, errors.Join(err, s.bus.commit())
+}
+
+func exitCode(sum sched.Summary, interrupted bool) int {
+	failed, unreachable := 0, 0
+	for _, r := range sum.Roots {
+		switch {
+		case r.Allowed && r.Blocked == 0:
+		case r.Status == event.Unreachable:
+			unreachable++
+		default:
+			failed++
+		}
+	}
+	switch {
+	case interrupted:
+		return exitInterrupted
+	case unreachable > 0:
+		return exitUnreachable
+	case failed > 0 || sum.Counts[event.Failed]+sum.Counts[event.Blocked]+sum.Counts[event.Unknown]+sum.Counts[event.TimedOut] > allowed(sum):
+		return exitFailed
+	}
+	return exitOK
+}
+
+// allowed counts the failures that are tolerated and blocked nothing.
+func allowed(sum sched.Summary) int {
+	n := 0
+	for _, r := range sum.Roots {
+		if r.Allowed && r.Blocked == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// decode reads JSON into plain values; whole numbers become int.
+func decode(b []byte) (any, error) {
+	var v any
+	if err := json.Unmarshal(b, &v); err != nil {
+		return nil, err
+	}
+	return plainNumbers(v), nil
+}
+
+func plainNumbers(v any) any {
+	switch v := v.(type) {
+	case float64:
+		if v == float64(int(v)) {
+			return int(v)
+		}
+	case []any:
+		for i := range v {
+			v[i] = plainNumbers(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = plainNumbers(v[k])
+		}
+	}
+	return v
+}
