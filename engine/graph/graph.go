@@ -47,8 +47,9 @@ type Reason string
 const (
 	Needs  Reason = "needs"
 	Before Reason = "before"
-	Steps  Reason = "steps" // order of the steps of a block
-	Data   Reason = "data"  // an expression reads the task
+	Steps  Reason = "step order"
+	Data   Reason = "data" // an expression reads the task
+	Lazy   Reason = "lazy" // a lazy parameter reads the task, which runs on demand
 )
 
 // Node is a task, a block or a part.

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/kflow/kflow/engine/schema"
+	"github.com/kflow/kflow/engine/syntax"
+	"github.com/kflow/kflow/tasks"
+)
+
+const root = "../../.."
+
+func TestGeneratedFilesAreCurrent(t *testing.T) {
+	files, err := schema.Files(tasks.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range files {
+		if got, err := os.ReadFile(filepath.Join(root, path)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not current (%v): go run ./engine/schema/gen", path, err)
+		}
+	}
+	if stale, err := stalePages(root, files); err != nil || len(stale) > 0 {
+		t.Errorf("pages of kinds that are no more: %v %v", stale, err)
+	}
+}
+
+// compile compiles a generated schema, which must itself be a valid schema.
+func compile(t *testing.T, name string) *jsonschema.Schema {
+	t.Helper()
+	files, err := schema.Files(tasks.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(files["schema/"+name+".schema.json"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("kflow:///"+name, doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("kflow:///" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// instance is a YAML document as a validator of JSON sees it.
+func instance(t *testing.T, name string, text []byte) any {
+	t.Helper()
+	file, diags := syntax.Parse(name, text)
+	if diags.HasErrors() {
+		t.Fatal(diags.Err())
+	}
+	b, err := json.Marshal(file.Root.Any())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// documents are all files of kflow's language below the directories that exist.
+func documents(t *testing.T, dirs ...string) map[string][]byte {
+	t.Helper()
+	found := map[string][]byte{}
+	for _, dir := range dirs {
+		if _, err := os.Stat(dir); err != nil {
+			continue
+		}
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if bytes.HasPrefix(text, []byte("kflow:")) || bytes.Contains(text, []byte("\nkflow:")) {
+				found[path] = text
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
+}
+
+// kindOf tells which schema a document is for: an inventory has hosts.
+func kindOf(doc any) string {
+	if m, ok := doc.(map[string]any); ok && m["hosts"] != nil && m["tasks"] == nil {
+		return "inventory"
+	}
+	return "playbook"
+}
+
+func TestShippedPlaybooksAreValid(t *testing.T) {
+	schemas := map[string]*jsonschema.Schema{"playbook": compile(t, "playbook"), "inventory": compile(t, "inventory")}
+	files := documents(t, filepath.Join(root, "playbooks"), "testdata/right")
+	if len(files) == 0 {
+		t.Error("there is no playbook to check")
+	}
+	for path, text := range files {
+		doc := instance(t, path, text)
+		if err := schemas[kindOf(doc)].Validate(doc); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestExamplesOfKindsAreValid(t *testing.T) {
+	s := compile(t, "playbook")
+	for _, k := range tasks.All().Kinds() {
+		for _, e := range k.Examples {
+			text := "kflow: v1\ntasks:\n"
+			for line := range strings.Lines(e.YAML) {
+				text += "  " + line
+			}
+			if err := s.Validate(instance(t, k.Name, []byte(text))); err != nil {
+				t.Errorf("%s: %s: %v", k.Name, e.Title, err)
+			}
+		}
+	}
+}
+
+// TestWrongPlaybooksAreRefused reads testdata/wrong: documents apart by ---, each beginning with a comment that says where
+// the mistake is: `# /tasks/0/sysctl: why`.
+func TestWrongPlaybooksAreRefused(t *testing.T) {
+	paths, err := filepath.Glob("testdata/wrong/*.yaml")
+	if err != nil || len(paths) == 0 {
+		t.Fatal("no testdata", err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := compile(t, strings.TrimSuffix(filepath.Base(path), ".yaml"))
+		for _, doc := range strings.Split(string(text), "\n---\n") {
+			header, _, _ := strings.Cut(strings.TrimPrefix(doc, "# "), "\n")
+			where, why, _ := strings.Cut(header, ": ")
+			err := s.Validate(instance(t, path, []byte(doc)))
+			switch {
+			case err == nil:
+				t.Errorf("%s: %s is accepted", path, why)
+			case !strings.Contains(err.Error(), "'"+where+"'"):
+				t.Errorf("%s: %s: the error is not at %s: %v", path, why, where, err)
+			}
+		}
+	}
+}
