@@ -39,8 +39,8 @@ func (n Node) caption() []string {
 // label is what stands at an edge.
 func (e Edge) label() string {
 	label := e.Label
-	if label == "" && e.Reason == Data {
-		label = "data"
+	if label == "" && e.flows() {
+		label = string(e.Reason)
 	}
 	if e.Form == All {
 		label = strings.TrimSpace("all " + label)
@@ -103,7 +103,7 @@ func (d *drawing) dotEdge(e Edge) {
 		more = append(more, "label="+dotText(text))
 	}
 	switch {
-	case e.Reason == Data:
+	case e.flows():
 		more = append(more, "style=dashed")
 	case e.Form == All:
 		more = append(more, "penwidth=2")
@@ -165,7 +165,7 @@ func (d *drawing) mermaidNodes(parent, indent string) {
 func mermaidArrow(e Edge) string {
 	arrow := "-->"
 	switch {
-	case e.Reason == Data:
+	case e.flows():
 		arrow = "-.->"
 	case e.Form == All:
 		arrow = "==>"

@@ -75,6 +75,9 @@ type Edge struct {
 	Label  string `json:"label,omitempty"`
 }
 
+// flows tells whether the edge carries data.
+func (e Edge) flows() bool { return e.Reason == Data || e.Reason == Lazy }
+
 // Graph is the graph of a playbook.
 type Graph struct {
 	Name  string `json:"name"`

@@ -128,7 +128,7 @@ func (g *Graph) Reduce() (*Graph, error) {
 	out := &Graph{Name: g.Name, Nodes: g.Nodes}
 	reach := t.reach(level)
 	for _, e := range merged.Edges {
-		if e.Reason == Data || !t.implied(e, reach) {
+		if e.flows() || !t.implied(e, reach) {
 			out.Edges = append(out.Edges, e)
 		}
 	}
@@ -149,8 +149,8 @@ func merge(edges []Edge) []Edge {
 		if e.Form == All {
 			out[i].Form = All
 		}
-		if e.Reason == Data {
-			out[i].Reason, out[i].Label = Data, e.Label
+		if e.flows() {
+			out[i].Reason, out[i].Label = e.Reason, e.Label
 		}
 	}
 	return out

@@ -142,8 +142,8 @@ func marks(e Edge) string {
 	if e.Form == All {
 		text = "@all"
 	}
-	if e.Reason == Data {
-		text += " (data)"
+	if e.flows() {
+		text += " (" + string(e.Reason) + ")"
 	}
 	return text
 }
