@@ -17,11 +17,8 @@ var _ sched.Executor = (*Session)(nil)
 // Do implements sched.Executor.
 func (s *Session) Do(ctx context.Context, in sched.Instance, n int, ctl sched.Control) sched.Result {
 	a := &attempt{Session: s, in: in, leaf: s.leaves[in.Task], n: n, ctl: ctl}
-	r := a.do(ctx)
-	if r.Status == event.OK || r.Status == event.Changed {
-		s.ran(in)
-	}
-	return r
+	s.ran(in)
+	return a.do(ctx)
 }
 
 // attempt is one attempt of one instance.
@@ -100,7 +97,7 @@ func (a *attempt) send(ctx context.Context, conn transport.Conn, w *work) (*job.
 	name := a.plan.Name(a.in)
 	req := &job.Request{
 		Instance: name, Kind: a.leaf.Task.Kind.Name, Items: w.items, Mode: job.Apply,
-		HasLazy: a.leaf.lazy, LazyGiven: w.lazyGiven, Secrets: a.Mask.Secrets(),
+		HasLazy: a.leaf.lazy, LazyGiven: w.lazyGiven, Secrets: w.secrets,
 	}
 	return conn.Do(ctx, req, func(p job.Progress) { a.progress(name, p) })
 }

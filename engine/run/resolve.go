@@ -21,7 +21,8 @@ type work struct {
 	lazyGiven   bool
 	fingerprint string
 	parts       map[string]string
-	action      bool // what it does is done once, and may not be done twice
+	action      bool     // what it does is done once, and may not be done twice
+	secrets     []string // texts among the parameters that the host must mask
 }
 
 // lazily asks resolve for the lazy parameters, too.
@@ -36,10 +37,11 @@ func (s *Session) resolve(in sched.Instance, lazy *struct{}) (*work, error) {
 	}
 	w := &work{lazyGiven: lazy != nil || !l.lazy}
 	for _, item := range turns {
-		raw, err := s.params(l, in, item, w.lazyGiven)
+		raw, secrets, err := s.params(l, in, item, w.lazyGiven)
 		if err != nil {
 			return nil, err
 		}
+		w.secrets = append(w.secrets, secrets...)
 		w.items = append(w.items, raw)
 	}
 	if lazy == nil {
@@ -66,16 +68,17 @@ func (s *Session) turns(l *leaf, in sched.Instance) ([]any, error) {
 	return list, nil
 }
 
-func (s *Session) params(l *leaf, in sched.Instance, item any, lazy bool) (json.RawMessage, error) {
+func (s *Session) params(l *leaf, in sched.Instance, item any, lazy bool) (json.RawMessage, []string, error) {
 	r, err := s.plan.Params(l.Leaf, in.Host, s, item, lazy)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.Mask.Learn(r.Secrets...)
 	if err := s.announceFiles(l, r); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return json.Marshal(r.Value)
+	raw, err := json.Marshal(r.Value)
+	return raw, r.Secrets, err
 }
 func (s *Session) announceFiles(l *leaf, r playbook.Resolved) error {
 	for sum, b := range r.Blobs {

@@ -93,6 +93,9 @@ func (p *Command) Check() error {
 // Action implements task.Actor.
 func (p *Command) Action() bool { return !p.ReadOnly && p.Creates == "" && len(p.Unless) == 0 }
 
+// Repeatable implements task.Repeater.
+func (p *Command) Repeatable() bool { return p.Rerun == "safe" }
+
 // Touches implements task.Toucher.
 func (p *Command) Touches() task.Touches {
 	t := task.Touches{Reads: resources(p.Reads), Writes: resources(p.Writes)}
