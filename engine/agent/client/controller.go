@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/kflow/kflow/engine/agent/wire"
-	"github.com/kflow/kflow/engine/job"
 )
 
 // handle carries out a call of the agent.
@@ -85,8 +85,8 @@ func (c *Conn) download(ctx context.Context, r *wire.Request) (any, []byte, erro
 	if err := r.Decode(&q); err != nil {
 		return nil, nil, err
 	}
-	if !strings.HasPrefix(q.URL, "https://") && !strings.HasPrefix(q.URL, "http://") {
-		return nil, nil, fmt.Errorf("%q is no http or https URL", q.URL)
+	if !c.named(func(text string) bool { return isURL(text) && strings.HasPrefix(q.URL, text) }) {
+		return nil, nil, fmt.Errorf("the agent asked for %q, which no task under way on this host names", q.URL)
 	}
 	d, ok := c.o.Controller.(Downloader)
 	if !ok {
@@ -106,44 +106,45 @@ type Downloader interface {
 // allowed tells whether a request under way names path in its parameters, or a directory above it.
 func (c *Conn) allowed(path string) error {
 	clean := filepath.Clean(path)
+	ok := c.named(func(text string) bool {
+		dir := filepath.Clean(text)
+		return text != "" && (dir == clean || (dir != "/" && dir != "." && strings.HasPrefix(clean, dir+"/")))
+	})
+	if !ok {
+		return fmt.Errorf("the agent asked for the controller's file %q, which no task under way on this host names", path)
+	}
+	return nil
+}
+
+func isURL(text string) bool {
+	return strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://")
+}
+
+// named tells whether a text in the parameters of a request under way satisfies match.
+func (c *Conn) named(match func(text string) bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, req := range c.active {
-		if names(req, clean) {
-			return nil
-		}
-	}
-	return fmt.Errorf("the agent asked for the controller's file %q, which no task under way on this host names", path)
-}
-
-func names(req *job.Request, clean string) bool {
-	for _, item := range req.Items {
-		var v any
-		if json.Unmarshal(item, &v) == nil && within(v, clean) {
-			return true
+		for _, item := range req.Items {
+			var v any
+			if json.Unmarshal(item, &v) == nil && anyText(v, match) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// within looks through all texts of a value.
-func within(v any, clean string) bool {
+// anyText looks through all texts of a value.
+func anyText(v any, match func(string) bool) bool {
 	switch v := v.(type) {
 	case string:
-		if v == "" {
-			return false
-		}
-		named := filepath.Clean(v)
-		return named == clean || (named != "/" && named != "." && strings.HasPrefix(clean, named+"/"))
+		return match(v)
 	case []any:
-		for _, x := range v {
-			if within(x, clean) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, func(x any) bool { return anyText(x, match) })
 	case map[string]any:
 		for _, x := range v {
-			if within(x, clean) {
+			if anyText(x, match) {
 				return true
 			}
 		}

@@ -234,4 +234,3 @@ func (c *Controller) client() *retryablehttp.Client {
 	}
 	return h
 }
-
