@@ -46,7 +46,7 @@ type Instance struct {
 	Kind string
 	Pos  string
 
-	Status    event.Status   // the last one; Unknown when it started and the end is not known
+	Status    event.Status   // the last one; Unknown when it started and the end is not known, until it starts again
 	Failure   *event.Failure // of the last attempt that failed, until one succeeds
 	Allowed   bool           // the failure is within allow_failure or max_failures
 	When      string
@@ -57,6 +57,7 @@ type Instance struct {
 	Ended     time.Time     // zero = no end is known
 
 	Done     *Done // what can be reused; nil = nothing
+	session  int   // in which it started last
 	Starts   int   // executions that started, over all sessions; retries do not count
 	Finished int   // executions that ended ok or changed: more than 1 means that finished work ran again
 }
@@ -167,12 +168,15 @@ func (s *State) started(e event.Event) {
 		i.Starts++
 		i.Attempts, i.Started, i.Failure = 0, e.Time, nil
 	}
-	i.Attempts = max(i.Attempts, e.Attempt, 1)
+	i.session, i.Attempts = s.Sessions, max(i.Attempts, e.Attempt, 1)
 	i.Status, i.Ended, i.Done = event.Unknown, time.Time{}, nil
 }
 
 func (s *State) ended(e event.Event) {
 	i := s.instance(e)
+	if i.Status == event.Unknown && i.session < s.Sessions && !ran(e.Status) {
+		return // that its turn did not come in a later session says nothing about the start before
+	}
 	i.Status, i.Ended = e.Status, e.Time
 	i.When, i.BlockedBy, i.Allowed, i.Failure = e.When, e.BlockedBy, e.Allowed, e.Failure
 	i.Attempts = max(i.Attempts, e.Attempt)
@@ -191,6 +195,11 @@ func (s *State) ended(e event.Event) {
 		}
 	}
 	i.Duration = e.Duration
+}
+
+// ran tells whether a result is that of an execution, and not of one that never began.
+func ran(s event.Status) bool {
+	return s != event.Cancelled && s != event.Blocked && s != event.Unreachable
 }
 
 // reused keeps what the execution in the earlier session said; the event adds only what is new.

@@ -39,6 +39,24 @@ func TestAStartWithoutAnEndIsUnknown(t *testing.T) {
 	}
 }
 
+func TestUnknownStaysUntilItStartsAgain(t *testing.T) {
+	for _, status := range []event.Status{event.Cancelled, event.Blocked, event.Unreachable, event.Unknown} {
+		log := append(session(), event.Event{Seq: 14, Type: event.RunStarted, Resumed: true},
+			event.Event{Seq: 15, Type: event.InstanceEnded, Instance: "kernel@mn02", Status: status})
+		if i := fold(t, encoded(t, log)).Instances["kernel@mn02"]; i.Status != event.Unknown {
+			t.Errorf("%s in the next session hides that the first start has no end: %+v", status, i)
+		}
+		log = append(log, begun("kernel", "mn02"), finished("kernel", "mn02", event.OK))
+		if i := fold(t, encoded(t, log)).Instances["kernel@mn02"]; i.Status != event.OK || i.Done == nil {
+			t.Errorf("%s, then done: %+v", status, i)
+		}
+	}
+	log := append(session(), event.Event{Seq: 14, Type: event.InstanceEnded, Instance: "kernel@mn02", Status: event.Cancelled})
+	if i := fold(t, encoded(t, log)).Instances["kernel@mn02"]; i.Status != event.Cancelled {
+		t.Errorf("cancelled in its own session: %+v", i)
+	}
+}
+
 func TestAReusedInstanceKeepsWhatItWas(t *testing.T) {
 	log := append(session(),
 		event.Event{Seq: 14, Type: event.RunStarted, Run: "r", Resumed: true},
