@@ -9,6 +9,7 @@ package jsonl
 import (
 	"encoding/json"
 	"io"
+	"sync"
 
 	"github.com/kflow/kflow/engine/event"
 )
@@ -22,8 +23,9 @@ type Header struct {
 	Version int    `json:"version"`
 }
 
-// Renderer is an event.Sink that writes JSON lines. It is used by one goroutine at a time.
+// Renderer is an event.Sink that writes JSON lines. It is safe for concurrent use.
 type Renderer struct {
+	mu  sync.Mutex
 	enc *json.Encoder
 	err error
 }
@@ -40,9 +42,15 @@ func New(w io.Writer) *Renderer {
 func (r *Renderer) Emit(e event.Event) { r.write(e) }
 
 // Close returns the first error that writing met.
-func (r *Renderer) Close() error { return r.err }
+func (r *Renderer) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
 
 func (r *Renderer) write(v any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.err == nil {
 		r.err = r.enc.Encode(v)
 	}
