@@ -12,9 +12,12 @@ import (
 	"github.com/kflow/kflow/tasks/hostname"
 	"github.com/kflow/kflow/tasks/image"
 	"github.com/kflow/kflow/tasks/kubeadm"
+	"github.com/kflow/kflow/tasks/kubectl"
+	"github.com/kflow/kflow/tasks/kubectlapply"
 	"github.com/kflow/kflow/tasks/modprobe"
 	"github.com/kflow/kflow/tasks/pkg"
 	"github.com/kflow/kflow/tasks/reboot"
+	"github.com/kflow/kflow/tasks/repository"
 	"github.com/kflow/kflow/tasks/selinux"
 	"github.com/kflow/kflow/tasks/swap"
 	"github.com/kflow/kflow/tasks/sysctl"
@@ -34,9 +37,12 @@ func All() *task.Registry {
 		hostname.Kind(),
 		image.Kind(),
 		kubeadm.Kind(),
+		kubectl.Kind(),
+		kubectlapply.Kind(),
 		modprobe.Kind(),
 		pkg.Kind(),
 		reboot.Kind(),
+		repository.Kind(),
 		selinux.Kind(),
 		swap.Kind(),
 		sysctl.Kind(),

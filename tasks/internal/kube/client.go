@@ -53,20 +53,23 @@ func (c Client) Have(ctx context.Context, h task.Host) error {
 	return err
 }
 
-// Run runs a command; an exit code other than 0 is an APIError.
-func (c Client) Run(ctx context.Context, h task.Host, cmd task.Command) (task.Output, error) {
+// Do runs a command, whatever its exit code.
+func (c Client) Do(ctx context.Context, h task.Host, cmd task.Command) (task.Output, error) {
 	o, err := h.Run(ctx, cmd)
 	if errors.Is(err, exec.ErrNotFound) {
 		return o, task.Failf("kubectl is not on this host").
 			WithHint("install it with `package: [kubectl]`, or run this task on a control plane (on: control_plane[0], or at: reachable(control_plane))")
 	}
-	if err != nil {
-		return o, err
-	}
-	if !o.OK() {
+	return o, err
+}
+
+// Run runs a command; an exit code other than 0 is an APIError.
+func (c Client) Run(ctx context.Context, h task.Host, cmd task.Command) (task.Output, error) {
+	o, err := c.Do(ctx, h, cmd)
+	if err == nil && !o.OK() {
 		return o, NewAPIError(cmd, o)
 	}
-	return o, nil
+	return o, err
 }
 
 // JSON decodes the answer to a question; patience is how long to ask again while the API cannot be asked.
