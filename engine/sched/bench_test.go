@@ -55,6 +55,19 @@ func BenchmarkNoop(b *testing.B) {
 	}
 }
 
+// BenchmarkWide is the other extreme: nothing needs anything, everything is ready at once and waits for room on its host.
+func BenchmarkWide(b *testing.B) {
+	const tasks, hosts = 10_000, 100
+	spec := chain(tasks, hosts)
+	for t := range spec.Tasks {
+		spec.Tasks[t].Needs = nil
+	}
+	for b.Loop() {
+		runSpec(b, spec, tasks*hosts)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(tasks*hosts), "ns/instance")
+}
+
 // BenchmarkScale compares a million instances with a thousand: the ratio of what each of them costs.
 func BenchmarkScale(b *testing.B) {
 	var small, large time.Duration
@@ -72,13 +85,23 @@ func BenchmarkScale(b *testing.B) {
 }
 
 func runNoop(tb testing.TB, tasks, hosts int) {
-	s, err := sched.New(chain(tasks, hosts))
+	runSpec(tb, chain(tasks, hosts), tasks*hosts)
+}
+
+func runSpec(tb testing.TB, spec sched.Spec, instances int) {
+	s, err := sched.New(spec)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	sum, err := s.Run(context.Background(), noop{}, nil)
-	if err != nil || sum.Counts[event.OK] != tasks*hosts {
-		tb.Fatal(sum, err)
+	if err != nil || sum.Counts[event.OK] != instances {
+		tb.Fatal(sum.Counts, err)
+	}
+}
+
+func TestAnInstanceCostsFewBytes(t *testing.T) {
+	if b := memoryOf(t, 100, 1000) / 100_000; b > 100 {
+		t.Errorf("%.1f bytes an instance", b)
 	}
 }
 

@@ -54,6 +54,18 @@ func TestAFreshDemandRunsItAgain(t *testing.T) {
 	p.wantStarts("0s join@0", "0s token@0", "2s join@1", "2s token@0")
 }
 
+func TestAFreshDemandTriesWhatFailedAgain(t *testing.T) {
+	p := newPlay(t, 1)
+	token := p.task("token", 1, run(sched.OnDemand), func(t *sched.Task) { t.MaxFailures = 1 })
+	p.task("join", 1, attempts(2, time.Second))
+	p.does("token", failsFirst(1, sched.Result{Err: errBoom}))
+	p.does("join", func(ctx context.Context, n int, ctl sched.Control) sched.Result {
+		return p.demands(token, 0, n > 1)(ctx, n, ctl)
+	})
+	p.run().wantResults("token: changed", "join: ok")
+	p.wantSummary()
+}
+
 func TestWhoWaitsForADemandGivesItsRoomAway(t *testing.T) {
 	p := newPlay(t, 3)
 	p.spec.Limits = sched.Limits{Total: 1, PerHost: 1}

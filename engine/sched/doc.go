@@ -35,8 +35,8 @@
 //
 // A failure blocks what depends on it and nothing else. What is blocked carries its root causes, and the Summary counts
 // for each root what it blocked. There are two more reasons to be blocked. A task with FailFast (or MaxParallel, or
-// MaxFailures) that has failed more often than MaxFailures is closed: what has not started of it is blocked. And a Result
-// may say HostLost: what has not started on the host is blocked, except Remote tasks; where such a task tolerates
+// MaxFailures) that has failed more often than MaxFailures is closed: what has not started of it is blocked (not while a
+// group around it has an attempt left that may heal the failure). And a Result may say HostLost: what has not started on the host is blocked, except Remote tasks; where such a task tolerates
 // failures, this counts as one of them.
 //
 // # Limits

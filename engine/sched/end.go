@@ -50,12 +50,26 @@ func (r *run) countFailure(i inst, set int32) {
 		r.flags[i] |= fAllowed
 		return
 	}
-	if n.failFast && ns.closed == None {
+	if n.failFast && ns.closed == None && !r.mayHeal(n, i) {
 		if set == None {
 			set = r.one(i)
 		}
 		ns.closed = set
 	}
+}
+
+// mayHeal tells whether a group around a failed instance, or group, has an attempt left that may undo the failure.
+func (r *run) mayHeal(n *node, i inst) bool {
+	if r.status[i] == cUnknown {
+		return false
+	}
+	h := r.host(i)
+	for p := n.parent; p != None; p = r.nodes[p].parent {
+		if g := &r.nodes[p]; r.hasAttempt(g, r.on(p, h)) {
+			return true
+		}
+	}
+	return false
 }
 
 // blockRest blocks what has not started of a task or group that has failed too often.

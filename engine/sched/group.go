@@ -112,7 +112,7 @@ func (r *run) leave(gi inst) {
 			r.groupOb.Restarting(n.group, int(h), t.attempt, wait)
 			r.dirty = true
 		}
-		r.wakeAt(gi, t, wait)
+		r.wakeIn(wait, gi)
 		return
 	}
 	if r.status[gi] == cPending {
@@ -130,11 +130,13 @@ func (r *run) leave(gi inst) {
 }
 
 func (r *run) mayRestart(n *node, gi inst, h int32) bool {
-	if r.state[gi] != sOpen || !r.status[gi].failure() || r.status[gi] == cUnknown || !r.mayStart(n) {
-		return false
-	}
 	_, lost := r.lost[h]
-	return !lost && n.retry.Attempts > 1 && r.trail(gi).attempt < n.retry.Attempts
+	return !lost && r.state[gi] == sOpen && r.status[gi].failure() && r.status[gi] != cUnknown && r.hasAttempt(n, gi)
+}
+
+// hasAttempt tells whether a group may be tried once more.
+func (r *run) hasAttempt(n *node, gi inst) bool {
+	return n.retry.Attempts > 1 && r.trail(gi).attempt < n.retry.Attempts && r.mayStart(n)
 }
 
 // restart begins a group again at its first step: what is inside forgets that it has run.
@@ -159,9 +161,6 @@ func (r *run) forget(k int32, i inst) {
 	ns := &r.node[k]
 	if r.flags[i]&fCounted != 0 {
 		ns.failures--
-	}
-	if ns.closed != None && len(r.sets[ns.closed]) == 1 && r.sets[ns.closed][0] == i {
-		ns.closed, ns.shut = None, false
 	}
 	if r.status[i] == cBlocked && !r.nodes[k].isGroup() {
 		r.rootSets.count(r.cause[i], -1)

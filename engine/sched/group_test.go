@@ -1,6 +1,7 @@
 package sched_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -179,6 +180,60 @@ func TestAGroupThatFailsAtItsLastAttemptHasFailed(t *testing.T) {
 		"25s start y@0", "26s end y@0 failed", "26s restart g@0 (1) in 10s", "36s enter g@0 (2)", "36s start x@0",
 		"37s end x@0 ok", "37s start y@0", "38s end y@0 failed", "38s leave g@0 failed", "38s end in_outer@0 blocked",
 		"38s leave outer@0 failed", "38s end after@0 blocked")
+}
+
+func TestAFailureThatARestartMayHealDoesNotStopARollingChange(t *testing.T) {
+	p := newPlay(t, 2)
+	g := p.group("g", 2, tries(2))
+	rolling := p.group("rolling", 2, func(s *sched.Group) { s.Group, s.MaxParallel = g, 1 })
+	p.task("x", 2, in(g), func(t *sched.Task) { t.MaxParallel = 2 })
+	p.task("y", 2, in(rolling))
+	p.does("x@0", failsFirst(1, sched.Result{Err: errBoom}))
+	p.does("y@1", failsFirst(1, sched.Result{Err: errBoom}))
+	p.run().wantResults("x: changed ok", "y: ok changed")
+}
+
+func TestAnOnDemandTaskInAGroupOutlivesARestart(t *testing.T) {
+	p := newPlay(t, 1)
+	g := p.group("g", 1, tries(3))
+	token := p.task("token", 1, in(g), run(sched.OnDemand))
+	p.task("x", 1, in(g))
+	calls := 0
+	p.does("x", func(ctx context.Context, n int, ctl sched.Control) sched.Result {
+		if calls++; calls == 1 {
+			return sched.Result{Err: errBoom}
+		}
+		if p.demands(token, 0, false)(ctx, n, ctl); calls == 2 {
+			return sched.Result{Err: errBoom}
+		}
+		return sched.Result{}
+	})
+	p.run().wantResults("token: ok", "x: ok")
+	p.wantStarts("0s x@0", "10s token@0", "10s x@0", "22s x@0")
+}
+
+func TestAnOnDemandTaskOfAGroupThatIsThroughCanBeDemanded(t *testing.T) {
+	p := newPlay(t, 2)
+	g := p.group("g", 1, func(g *sched.Group) { g.When = true })
+	first := p.task("init", 1, in(g))
+	token := p.task("token", 1, in(g), run(sched.OnDemand))
+	p.taskOn("join", []int{1})
+	p.conditionIs("g", true)
+	p.does("join", p.demands(token, 0, false))
+	p.presets = []sched.Preset{{Instance: sched.Instance{Task: first}, Status: event.OK}} // from an earlier session
+	p.run().wantResults("init: reused", "token: ok", "join: ok")
+}
+
+func TestNestedGroupsShareTheResultOfTheOuterCondition(t *testing.T) {
+	for _, result := range []event.Status{event.Failed, event.OK} { // a group can't be ok without being entered
+		p := newPlay(t, 1)
+		g := p.group("g", 1, func(g *sched.Group) { g.When = true })
+		inner := p.group("inner", 1, func(s *sched.Group) { s.Group = g })
+		p.task("x", 1, in(inner))
+		p.task("y", 1, in(g), needs(0), run(sched.OnFailure))
+		p.conds["g"] = func() sched.Condition { return sched.Condition{Result: &sched.Result{Status: result, Err: errBoom}} }
+		p.run().wantResults("x: failed", "y: blocked")
+	}
 }
 
 func TestARestartKeepsLockAndSlot(t *testing.T) {

@@ -49,6 +49,42 @@ func TestWhoeverWaitsForAClassLeavesItsHostToOthers(t *testing.T) {
 	p.run().wantStarts("0s a@0", "0s c@0", "1s b@0", "1s d@0")
 }
 
+func TestAPlaceOnAHostIsNotWastedOnWhoCannotUseIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		c    sched.Result
+		want []string
+	}{
+		"b waits for its class": {sched.Result{}, []string{"0s a@0", "0s c@0", "1s d@0", "5s b@0"}},
+		"b is blocked":          {sched.Result{HostLost: true, Status: event.Unreachable}, []string{"0s a@0", "0s c@0", "1s d@0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlay(t, 1)
+			p.spec.Limits.PerHost = 2
+			first := func(t *sched.Task) { t.Weight = time.Hour }
+			packages := func(t *sched.Task) { t.Class = "package" }
+			p.task("a", 1, first, packages)
+			p.task("c", 1, first)
+			p.task("b", 1, packages)
+			p.task("d", 1, func(t *sched.Task) { t.Remote = true })
+			p.does("a", takes(5*time.Second, sched.Result{}))
+			p.does("c", takes(time.Second, c.c))
+			p.run().wantStarts(c.want...)
+		})
+	}
+}
+
+func TestWhatHasTriedIsNotBlockedByTheFailuresOfOthers(t *testing.T) {
+	p := newPlay(t, 3)
+	p.spec.Limits.PerHost = 1
+	p.task("a", 3, attempts(2, 0), func(t *sched.Task) { t.MaxParallel, t.Weight = 2, time.Hour })
+	p.task("hog", 1)
+	p.does("a@0", failsFirst(1, sched.Result{Err: errBoom}))
+	p.does("hog", takes(9*time.Second, sched.Result{}))
+	p.fails("a@1")
+	p.run().wantResults("a: changed failed blocked", "hog: ok")
+	p.wantStarts("0s a@0", "0s a@1", "1s a@1 (2)", "1s hog@0", "10s a@0 (2)")
+}
+
 func TestMaxParallelTakesHostsInTheOrderOfTheTask(t *testing.T) {
 	p := newPlay(t, 4)
 	p.taskOn("a", []int{3, 1, 0, 2}, func(t *sched.Task) { t.MaxParallel = 2 })

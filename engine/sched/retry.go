@@ -51,7 +51,7 @@ func (r *run) attempted(i inst, res Result) {
 		r.obs.AttemptFailed(r.instance(i), t.attempt, res, wait)
 		r.dirty = true
 		r.state[i] = sRetry
-		r.wakeAt(i, t, wait)
+		r.wakeIn(wait, i)
 		return
 	}
 	r.finish(i, Ending{Result: res})
@@ -61,9 +61,8 @@ func (r *run) mayRetry(n *node, c code, res Result, attempt int) bool {
 	return r.mayStart(n) && c.failure() && c != cUnknown && attempt < n.retry.Attempts && (n.asked || res.Retryable)
 }
 
-func (r *run) wakeAt(i inst, t *trail, wait time.Duration) {
-	t.due = time.Now().Add(wait)
-	heap.Push(&r.schedule, alarm{at: t.due, i: i})
+func (r *run) wakeIn(wait time.Duration, i inst) {
+	heap.Push(&r.schedule, alarm{at: time.Now().Add(wait), i: i})
 	r.timer.Reset(time.Until(r.schedule[0].at))
 }
 
@@ -71,9 +70,8 @@ func (r *run) wakeAt(i inst, t *trail, wait time.Duration) {
 func (r *run) fire(now time.Time) {
 	for len(r.schedule) > 0 && !r.schedule[0].at.After(now) {
 		a := heap.Pop(&r.schedule).(alarm)
-		t := r.trails[a.i]
-		if r.state[a.i] != sRetry || t == nil || !t.due.Equal(a.at) {
-			continue // it has ended in the meantime
+		if r.state[a.i] != sRetry { // the run was stopped
+			continue
 		}
 		if r.nodes[r.nodeOf[a.i]].isGroup() {
 			r.restart(a.i)

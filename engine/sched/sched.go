@@ -26,6 +26,9 @@ func New(spec Spec) (*Scheduler, error) {
 // Stop lets what runs finish and starts nothing new, except what is `finally` in a group that is entered. The first cause
 // counts: Run returns it. Stop may be called from any goroutine, also before Run.
 func (s *Scheduler) Stop(cause error) {
+	if cause == nil {
+		cause = ErrInterrupted
+	}
 	select {
 	case s.stop <- cause:
 	default:

@@ -1,10 +1,6 @@
 package sched
 
-import (
-	"time"
-
-	"github.com/kflow/kflow/engine/event"
-)
+import "github.com/kflow/kflow/engine/event"
 
 // state says where an instance is on its way.
 type state uint8
@@ -121,5 +117,4 @@ type lockState struct {
 type trail struct {
 	attempt  int // begun so far
 	failures []Result
-	due      time.Time // of the next attempt
 }
