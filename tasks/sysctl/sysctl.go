@@ -125,10 +125,17 @@ func (p *Sysctl) Changes(ctx context.Context, h task.Host) ([]task.Change, error
 	changes := hostfile.Want(p.File, text, file, exists, task.Attr{})
 	if keys != nil {
 		changes = append(changes, task.Change{
-			Summary: fmt.Sprintf("set %d kernel settings", len(keys)), Diff: strings.Join(diff, "\n"), Apply: p.set(keys),
+			Summary: summary(keys), Diff: strings.Join(diff, "\n"), Apply: p.set(keys),
 		})
 	}
 	return changes, nil
+}
+
+func summary(keys []string) string {
+	if len(keys) == 1 {
+		return "set kernel setting " + keys[0]
+	}
+	return fmt.Sprintf("set %d kernel settings", len(keys))
 }
 
 // normal makes values comparable: the kernel separates numbers by tabs.

@@ -77,7 +77,9 @@ func (c *testCase) run(t *testing.T, kind task.Kind, h *Host) *result {
 	if out.Failure == nil && !p.action() {
 		again(t, p, h)
 	}
-	got.noSecrets(t)
+	if !kind.SecretOutputs {
+		got.noSecrets(t)
+	}
 	return got
 }
 
@@ -237,7 +239,7 @@ func (r *result) noSecrets(t *testing.T) {
 	t.Helper()
 	for _, s := range r.secrets {
 		for name, text := range r.sections {
-			if strings.Contains(text, s) && slices.Contains([]string{"changes", "diff", "logs", "error", "hint", "output", "ran"}, name) {
+			if strings.Contains(text, s) && slices.Contains([]string{"changes", "diff", "logs", "error", "hint", "output", "outputs.yaml"}, name) {
 				t.Errorf("a secret is shown in %s:\n%s", name, text)
 			}
 		}
