@@ -88,7 +88,7 @@ func (p *Project) session(ctx context.Context, log *checkpoint.Run, prior *check
 	dialer := p.dialer(files, sink)
 	defer dialer.Close()
 	return run.Run(ctx, run.Config{
-		Plan: p.plan, Dialer: dialer, Targets: p.targets(), Files: files, Log: log, Prior: prior, Mask: p.masker(), Sink: sink,
+		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Log: log, Prior: prior, Mask: p.masker(), Sink: sink,
 		Limits: sched.Limits{Total: p.cfg.Parallel}, Info: p.info(), Signals: signals,
 		Playbook: absolute(p.cfg.Playbook), Source: absolute(p.cfg.Inventory),
 	})
@@ -135,14 +135,6 @@ func (w *ways) Dial(ctx context.Context, t transport.Target) (transport.Conn, er
 // Close ends what the dialers share.
 func (w *ways) Close() { _ = w.ssh.Close() } // the run is over
 
-func (p *Project) targets() []transport.Target {
-	out := make([]transport.Target, len(p.plan.Hosts))
-	for i, h := range p.plan.Hosts {
-		out[i] = target(h, p.plan.Inventory)
-	}
-	return out
-}
-
 // results are the counts of a run in one line.
 func results(r checkpoint.Summary) string {
 	if r.Problem != "" {
@@ -157,4 +149,3 @@ func results(r checkpoint.Summary) string {
 	sort.Strings(out)
 	return strings.Join(out, ", ")
 }
-

@@ -16,6 +16,7 @@ import (
 	"github.com/kflow/kflow/engine/plan"
 	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/engine/transport"
 )
 
 // Exit codes of kflow.
@@ -74,9 +75,12 @@ type Project struct {
 	cfg     Config
 	plan    *plan.Plan
 	secrets []string
+	targets []transport.Target // by host of the plan
 	store   *checkpoint.Store
 	resume  string            // id of the run that goes on
 	prior   *checkpoint.State // read before it is locked, for its options
+
+	inputValues map[string]any
 }
 
 // Open reads and checks everything that can be checked without reaching a host. The list has warnings, too.
@@ -142,7 +146,13 @@ func (p *Project) readRest(pb *playbook.Playbook, found *diag.List) {
 	if !found.HasErrors() {
 		made.Check(found)
 	}
-	p.plan, p.secrets = made, append(values.Secrets, inv.Secrets()...)
+	p.plan, p.secrets, p.inputValues = made, append(values.Secrets, inv.Secrets()...), values.Inputs
+	if found.HasErrors() || p.cfg.Sketch {
+		return
+	}
+	if err := p.makeTargets(); err != nil {
+		found.Extend(failed(err))
+	}
 }
 
 func (p *Project) inputs(pb *playbook.Playbook, found *diag.List) *playbook.Values {
