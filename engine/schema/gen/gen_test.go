@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/kflow/kflow/engine/inventory"
+	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/schema"
 	"github.com/kflow/kflow/engine/syntax"
 	"github.com/kflow/kflow/tasks"
@@ -135,6 +138,30 @@ func TestExamplesOfKindsAreValid(t *testing.T) {
 	}
 }
 
+// accepts tells what kflow itself says of a document. The parts it uses are below testdata/parts.
+func accepts(name, path string, text []byte) error {
+	if name == "inventory" {
+		_, diags := inventory.Parse(path, text)
+		return diags.Err()
+	}
+	read := func(file string) ([]byte, error) {
+		if filepath.Base(file) == filepath.Base(path) {
+			return text, nil
+		}
+		return os.ReadFile(filepath.Join("testdata", "parts", filepath.Base(file)))
+	}
+	_, _, diags := playbook.Load(context.Background(), path, playbook.Options{Kinds: tasks.All(), Read: read})
+	return diags.Err()
+}
+
+func TestTheSchemaRefusesNothingThatKflowAccepts(t *testing.T) {
+	for path, text := range documents(t, "testdata/right") {
+		if err := accepts(kindOf(instance(t, path, text)), path, text); err != nil {
+			t.Errorf("%s is not right at all:\n%v", path, err)
+		}
+	}
+}
+
 // TestWrongPlaybooksAreRefused reads testdata/wrong: documents apart by ---, each beginning with a comment that says where
 // the mistake is: `# /tasks/0/sysctl: why`.
 func TestWrongPlaybooksAreRefused(t *testing.T) {
@@ -153,6 +180,8 @@ func TestWrongPlaybooksAreRefused(t *testing.T) {
 			where, why, _ := strings.Cut(header, ": ")
 			err := s.Validate(instance(t, path, []byte(doc)))
 			switch {
+			case accepts(strings.TrimSuffix(filepath.Base(path), ".yaml"), path, []byte(doc)) == nil:
+				t.Errorf("%s: %s: kflow itself has nothing against it", path, why)
 			case err == nil:
 				t.Errorf("%s: %s is accepted", path, why)
 			case !strings.Contains(err.Error(), "'"+where+"'"):
