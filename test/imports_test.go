@@ -26,9 +26,9 @@ var directions = []struct{ of, may string }{
 	{"engine/checkpoint", "engine/event"},
 	{"engine/syntax", "engine/diag engine/shape"},
 	{"engine/expr", "engine/diag engine/shape"},
-	{"engine/inventory", "engine/diag engine/shape engine/syntax"},
-	{"engine/playbook", "engine/diag engine/shape engine/syntax engine/expr engine/task"},
-	{"engine/agent", "engine/task engine/job engine/converge engine/host engine/facts engine/agent engine/mask"},
+	{"engine/inventory", "engine/diag engine/shape engine/syntax engine/expr"},
+	{"engine/playbook", "engine/diag engine/shape engine/syntax engine/expr engine/task engine/event"},
+	{"engine/agent", "engine/task engine/job engine/converge engine/host engine/facts engine/agent engine/transport engine/mask"},
 	{"engine/transport", "engine/task engine/job engine/converge engine/host engine/facts engine/agent engine/transport engine/mask"},
 	{"tasks", "engine/task engine/diag tasks"},
 }
