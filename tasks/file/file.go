@@ -42,7 +42,7 @@ type File struct {
 	Block   *Block         `json:"block" doc:"Edits: a block of lines between two marker lines."`
 	Format  string         `json:"format" kf:"enum=toml|ini|json|yaml" doc:"Format for set, where the name of the file does not tell."`
 
-	Mode    task.Mode `json:"mode" doc:"Permissions in octal, quoted: \"0644\", which is also what a new file has (a directory 0755)."`
+	Mode    task.Mode `json:"mode" doc:"Permissions in octal, quoted: \"0644\". Not given, a new file has 0644, one with secret content 0600, a directory 0755; what is there keeps its mode."`
 	Owner   string    `json:"owner" doc:"User that owns it, a name or number; root for a new file."`
 	Group   string    `json:"group" doc:"Group that owns it, a name or number; root for a new file."`
 	Parents bool      `json:"parents" doc:"Make the directories above it, with mode 0755, when they are missing."`

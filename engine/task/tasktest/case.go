@@ -1,6 +1,7 @@
 package tasktest
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -82,7 +83,10 @@ func (c *testCase) section(h *Host, name, data string, texts map[string]string) 
 		}
 	case kind == "text":
 	case kind == "controller":
-		h.controller[rest] = []byte(data)
+		var a attrs
+		if rest, a, err = parseName(rest); err == nil {
+			h.controller[rest] = []byte(strings.Repeat(data, max(1, a.repeat)))
+		}
 	case kind == "before":
 		err = h.before("/"+rest, data)
 	default:
@@ -141,6 +145,7 @@ func (h *Host) before(head, data string) error {
 	case a.nonl:
 		n.data = []byte(strings.TrimSuffix(data, "\n"))
 	}
+	n.data = bytes.Repeat(n.data, max(1, a.repeat))
 	n.set(a.attr)
 	name = path.Clean(name)
 	h.files.mkdirs(path.Dir(name))
@@ -154,6 +159,7 @@ type attrs struct {
 	target string // of a symbolic link
 	absent bool
 	nonl   bool
+	repeat int
 }
 
 func (a attrs) mode(otherwise fs.FileMode) fs.FileMode {
@@ -187,8 +193,10 @@ func parseAttrs(words []string) (attrs, error) {
 			a.absent = true
 		case "nonl":
 			a.nonl = true
+		case "repeat":
+			a.repeat, err = strconv.Atoi(value)
 		default:
-			err = fmt.Errorf("unknown attribute %q; want mode=, owner=user:group, absent, nonl", w)
+			err = fmt.Errorf("unknown attribute %q; want mode=, owner=user:group, absent, nonl, repeat=", w)
 		}
 		if err != nil {
 			return a, err

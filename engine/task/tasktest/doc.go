@@ -27,7 +27,7 @@
 // (source and template name a file of a section controller/NAME; a template is taken as rendered), conditions are
 // written {text: "host.facts.cpus >= 2", value: false}, and `!secret text` is a secret: it may not appear in a diff
 // that is not marked secret, in a log, an error or an output. A file that does not end in a newline has the attribute
-// nonl in its section line.
+// nonl in its section line; repeat=1000 makes a large one, which after/ shows by sha256= alone.
 //
 // Further sections, all optional:
 //
