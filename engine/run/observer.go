@@ -53,7 +53,9 @@ func (s *Session) Ended(in sched.Instance, end sched.Ending) {
 		fill(&e, o)
 	}
 	if end.Status == event.Unreachable && end.HostLost {
+		s.mu.Lock()
 		s.lost[in.Host] = true
+		s.mu.Unlock()
 	}
 	s.bus.emit(e)
 }
