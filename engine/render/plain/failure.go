@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -41,7 +42,7 @@ func (r *Renderer) failure(e event.Event, l *live) {
 
 // details are the lines below a failure: where, which attempt, what was said, what to do.
 func (r *Renderer) details(e event.Event, l *live) {
-	r.field("task", strings.TrimSpace(e.Title+" ("+kindOr(e.Kind)+")"))
+	r.field("task", taskText(e))
 	host := e.Host
 	if e.At != "" && e.At != e.Host {
 		host += ", carried out on " + e.At
@@ -60,11 +61,13 @@ func (r *Renderer) details(e event.Event, l *live) {
 	r.field("do", e.Failure.Hint)
 }
 
-func kindOr(kind string) string {
-	if kind == "" {
-		return "no kind"
+// taskText is the title of a task, or its path, and its kind.
+func taskText(e event.Event) string {
+	text := cmp.Or(e.Title, e.Task)
+	if e.Kind != "" {
+		text += " (" + e.Kind + ")"
 	}
-	return kind
+	return text
 }
 
 // field writes a labelled text of one or more lines, or nothing.

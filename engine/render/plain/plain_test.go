@@ -200,6 +200,19 @@ func TestSummaryOfAFailedRun(t *testing.T) {
 		"to go on from here: kflow resume 20261121-131501-ab3f")
 }
 
+func TestTheSameFailureOnManyHostsIsOneRoot(t *testing.T) {
+	root := func(id, text string) event.Root {
+		return event.Root{Instance: id, Status: event.Failed, Pos: "p.yaml:6", Blocked: 2, Failure: &event.Failure{Summary: text}}
+	}
+	end := event.Event{Type: event.RunEnded, Exit: 3, Roots: []event.Root{root("f@a1", "no"), root("f@a2", "other"), root("f@a3", "no")}}
+	got := show(t, Options{}, run(3), end)
+	want(t, got[strings.Index(got, "\n\n")+2:],
+		"failed     f  2 hosts: a[1,3]  p.yaml:6  no (blocked 4 instances)",
+		"failed     f@a2  p.yaml:6  other (blocked 2 instances)",
+		"failed after 0.0s: 0 changed",
+		"to go on from here: kflow resume 20261121-131501-ab3f")
+}
+
 func TestNothingChangedIsSaid(t *testing.T) {
 	got := show(t, Options{}, run(1), ended("a@b", event.OK), event.Event{Type: event.RunEnded, Duration: 900 * time.Millisecond})
 	if !strings.HasSuffix(got, "\ndone after 0.9s: 1 ok, 0 changed\n") {

@@ -56,9 +56,7 @@ func (r *Renderer) ended(e event.Event) {
 	}
 	r.out.WriteString("\n")
 	r.table()
-	for _, root := range roots {
-		r.root(root)
-	}
+	r.roots(roots)
 	word, c := outcome(e.Exit)
 	fmt.Fprintf(&r.out, "%s after %s: %s\n", r.paint(c, word), duration(e.Duration), numbers(counts))
 	if e.Exit == exitFailed || e.Exit == exitUnreachable || e.Exit == exitInterrupted {
@@ -87,17 +85,44 @@ func numbers(counts map[event.Status]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// root shows a failure that ended something, and how much.
-func (r *Renderer) root(root event.Root) {
-	text := failureText(root.Failure)
-	if root.Blocked > 0 {
-		text += " (blocked " + count(root.Blocked, "instance") + ")"
+// roots shows the failures that ended something, and how much. The same failure of a task on many hosts is one line.
+func (r *Renderer) roots(roots []event.Root) {
+	var order []string
+	same := map[string][]event.Root{}
+	for _, root := range roots {
+		task, _, _ := strings.Cut(root.Instance, "@")
+		key := strings.Join([]string{string(root.Status), task, root.Pos, failureText(root.Failure)}, "\x00")
+		if same[key] == nil {
+			order = append(order, key)
+		}
+		same[key] = append(same[key], root)
 	}
-	about := root.Instance
-	if root.Pos != "" {
-		about += "  " + root.Pos
+	for _, key := range order {
+		r.root(same[key])
 	}
-	r.line(string(root.Status), colorOf(root.Status), about, 0, strings.TrimSpace(text))
+}
+
+// root shows roots that are the same but for their host.
+func (r *Renderer) root(same []event.Root) {
+	first, blocked := same[0], 0
+	var hosts []string
+	for _, root := range same {
+		_, host, _ := strings.Cut(root.Instance, "@")
+		hosts, blocked = append(hosts, host), blocked+root.Blocked
+	}
+	about := first.Instance
+	if len(same) > 1 {
+		task, _, _ := strings.Cut(first.Instance, "@")
+		about = task + "  " + count(len(same), "host") + ": " + hostList(hosts)
+	}
+	text := failureText(first.Failure)
+	if blocked > 0 {
+		text += " (blocked " + count(blocked, "instance") + ")"
+	}
+	if first.Pos != "" {
+		about += "  " + first.Pos
+	}
+	r.line(string(first.Status), colorOf(first.Status), about, 0, strings.TrimSpace(text))
 }
 
 // table shows the hosts on which something did not succeed; hosts with equal numbers share a row.
