@@ -52,10 +52,10 @@ func ended(ctx context.Context, err error, f *job.Failure) {
 }
 
 func causeText(cause error) string {
-	switch {
-	case errors.Is(cause, context.Canceled):
+	switch cause {
+	case context.Canceled: // nobody gave a reason
 		return "cancelled"
-	case cause == context.DeadlineExceeded:
+	case context.DeadlineExceeded:
 		return "timed out"
 	}
 	return cause.Error()
