@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -110,7 +111,11 @@ func (a *app) carryOut(ctx context.Context, p *engine.Project) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	return p.Run(ctx, sink, signals)
+	err = p.Run(ctx, sink, signals)
+	if c, ok := sink.(io.Closer); ok {
+		err = errors.Join(err, c.Close())
+	}
+	return err
 }
 
 func (a *app) sink() (event.Sink, error) {

@@ -222,6 +222,9 @@ func (a *attempt) result(out *job.Outcome, w *work) sched.Result {
 func (a *attempt) keep(o *outcome, out *job.Outcome) error {
 	var all []any
 	for _, raw := range out.Outputs {
+		if len(raw) == 0 {
+			raw = []byte("null")
+		}
 		v, err := decode(raw)
 		if err != nil {
 			return fmt.Errorf("outputs: %w", err)
