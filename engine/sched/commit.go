@@ -61,7 +61,10 @@ func (r *run) durable(i inst) {
 	switch {
 	case r.state[i] == sEnding:
 		r.settling = append(r.settling, i)
-	case r.level == cancelled:
+	case r.level == cancelled: // the attempt was announced, but does not begin
+		if r.trails[i] == nil {
+			r.flags[i] &^= fStarted
+		}
 		r.giveBack(i)
 		r.giveUp(i)
 	default:
@@ -74,12 +77,13 @@ func (r *run) noMoreCommits(err error) {
 	r.halt(cancelled, &CommitError{Err: err})
 }
 
-// lastCommit makes durable what was derived after the last batch.
-func (r *run) lastCommit() {
+// lastCommit makes durable what was derived after the last batch. It returns the error of the run.
+func (r *run) lastCommit(err error) error {
 	if r.committer == nil || !r.dirty {
-		return
+		return err
 	}
-	if err := r.committer.Commit(); err != nil && r.stopping == nil {
-		r.stopping = &CommitError{Err: err}
+	if failed := r.committer.Commit(); failed != nil && err == nil {
+		return &CommitError{Err: failed}
 	}
+	return err
 }

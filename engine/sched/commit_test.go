@@ -88,6 +88,17 @@ func TestBlockedIsNotWaitedForButStored(t *testing.T) {
 		"1s end b@0 blocked", "1s end c@0 blocked", "1s commit 2", "1s durable 2")
 }
 
+func TestAnErrorOfTheLastCommitIsReported(t *testing.T) {
+	p := newPlay(t, 1)
+	a := p.task("a", 1)
+	p.task("b", 1, needs(a))
+	p.fails("a")
+	p.runWith(&disk{play: p, failsAt: 2}).wantStatuses("a: failed", "b: blocked")
+	if stored := (*sched.CommitError)(nil); !errors.As(p.err, &stored) {
+		t.Error(p.err)
+	}
+}
+
 func TestAFullDiskStopsTheRun(t *testing.T) {
 	p := newPlay(t, 2)
 	a := p.task("a", 2)
@@ -115,7 +126,7 @@ func TestAnActionDoesNotBeginIfItsStartCannotBeStored(t *testing.T) {
 	p.does("reboot", nil)
 	p.runWith(&disk{play: p, failsAt: 1})
 	p.wantStatuses("reboot: cancelled")
-	if p.most[""] != 0 {
+	if p.most[""] != 0 || p.endings["reboot@0"].Started {
 		t.Error("it began")
 	}
 }

@@ -23,7 +23,7 @@ type PanicError struct {
 	Stack string
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.Value, e.Stack) }
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 // CommitError says that results could not be made durable. The run was stopped because of it.
 type CommitError struct{ Err error }

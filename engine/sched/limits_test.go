@@ -222,6 +222,7 @@ func TestATimeoutEndsAnAttemptWithItsCause(t *testing.T) {
 	p.task("a", 1, func(t *sched.Task) { t.Timeout = 3 * time.Second })
 	p.task("says_more", 1, func(t *sched.Task) { t.Timeout = 3 * time.Second })
 	p.task("makes_it", 1, func(t *sched.Task) { t.Timeout = 3 * time.Second })
+	p.task("does_not_know", 1, func(t *sched.Task) { t.Timeout = 3 * time.Second })
 	p.does("a", takes(time.Hour, sched.Result{}))
 	p.does("says_more", func(ctx context.Context, _ int, _ sched.Control) sched.Result {
 		<-ctx.Done()
@@ -231,7 +232,11 @@ func TestATimeoutEndsAnAttemptWithItsCause(t *testing.T) {
 		<-ctx.Done()
 		return sched.Result{Status: event.Changed}
 	})
-	p.run().wantResults("a: timed-out", "says_more: timed-out", "makes_it: changed")
+	p.does("does_not_know", func(ctx context.Context, _ int, _ sched.Control) sched.Result {
+		<-ctx.Done()
+		return sched.Result{Status: event.Unknown}
+	})
+	p.run().wantResults("a: timed-out", "says_more: timed-out", "makes_it: changed", "does_not_know: unknown")
 	var timeout *sched.TimeoutError
 	if err := p.endings["a@0"].Err; !errors.As(err, &timeout) || timeout.After != 3*time.Second {
 		t.Error(err)

@@ -66,6 +66,8 @@ func (r *run) decide(i inst) {
 	case !r.mayStart(n):
 		r.giveUp(i)
 	case r.keptOut(k, i):
+	case r.level != running && t.bad && !t.failed && n.run != Always: // what it needs was cancelled: nothing is decided
+		r.giveUp(i)
 	case t.bad && (n.run == OnSuccess || n.run == OnDemand):
 		r.block(i, t.roots)
 	case n.run == OnFailure && !t.failed:

@@ -221,7 +221,7 @@ func (g *random) compare(seed uint64) {
 	for k, task := range g.play.spec.Tasks {
 		for _, h := range task.Hosts {
 			want := ref.final(key{k, h})
-			if got := g.play.sum.Status(sched.Instance{Task: k, Host: h}); got != want {
+			if got := asFirst(g.play.sum.Status(sched.Instance{Task: k, Host: h})); got != want {
 				g.play.t.Errorf("seed %d: %s@%d is %q, want %q", seed, task.ID, h, got, want)
 			}
 		}

@@ -152,8 +152,9 @@ func (r *run) seed() {
 
 // loop turns until everything has ended. Each turn draws the consequences of what has ended, starts what can be started,
 // sends results to the disk, and waits for something to happen.
-func (r *run) loop(done <-chan struct{}, cause func() error) error {
+func (r *run) loop(done <-chan struct{}, cause func() error) (err error) {
 	defer r.close()
+	defer func() { err = r.lastCommit(err) }()
 	select { // a run that was stopped before it began starts nothing
 	case <-done:
 		r.halt(cancelled, cause())
@@ -191,7 +192,6 @@ func (r *run) loop(done <-chan struct{}, cause func() error) error {
 			r.halt(cancelled, cause())
 		}
 	}
-	r.lastCommit()
 	return r.stopping
 }
 

@@ -97,7 +97,7 @@ func TestAfterStopARunningInstanceCanStillDemand(t *testing.T) {
 		})
 	}
 	p.does("a", takes(3*time.Second, sched.Result{}))
-	p.run(p.stopAt(time.Second)).wantStatuses("a: ok", "later: cancelled", "token: ok", "never: blocked", "join: ok", "stuck: failed")
+	p.run(p.stopAt(time.Second)).wantStatuses("a: ok", "later: cancelled", "token: ok", "never: cancelled", "join: ok", "stuck: failed")
 }
 
 func TestTheEndOfTheContextCancelsWhatRuns(t *testing.T) {

@@ -147,16 +147,13 @@ func tidy(res Result, ctx context.Context) Result {
 		res.Err = errors.Join(fmt.Errorf("an attempt can't end as %q", res.Status), res.Err)
 		res.Status = event.Failed
 	}
-	if !codeOf(res.Status).bad() || ctx.Err() == nil {
+	if !codeOf(res.Status).bad() || res.Status == event.Unknown || ctx.Err() == nil {
 		return res
 	}
 	cause := context.Cause(ctx)
-	var timeout *TimeoutError
-	switch {
-	case errors.As(cause, &timeout):
+	res.Status = event.Cancelled
+	if timeout := (*TimeoutError)(nil); errors.As(cause, &timeout) {
 		res.Status = event.TimedOut
-	default:
-		res.Status = event.Cancelled
 	}
 	switch {
 	case res.Err == nil || errors.Is(res.Err, context.DeadlineExceeded) || errors.Is(res.Err, context.Canceled):
