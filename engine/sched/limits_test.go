@@ -245,3 +245,41 @@ func TestATimeoutEndsAnAttemptWithItsCause(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWhatWaitsCanBeExplained(t *testing.T) {
+	p := newPlay(t, 2)
+	p.spec.Limits.PerHost = 3
+	first := func(t *sched.Task) { t.Weight = time.Hour }
+	token := p.task("token", 1, run(sched.OnDemand), first)
+	p.task("join", 2, first, func(t *sched.Task) { t.Lock = "l" })
+	p.task("rolling", 2, func(t *sched.Task) { t.MaxParallel = 1 })
+	p.task("retried", 1, attempts(2, time.Hour))
+	g := p.group("g", 1, func(g *sched.Group) { g.Lock = "l" })
+	p.task("x", 1, in(g))
+	p.task("late", 1)
+	p.fails("retried")
+	p.does("token", takes(time.Hour, sched.Result{}))
+	p.does("rolling", takes(time.Hour, sched.Result{}))
+	p.does("late", takes(time.Hour, sched.Result{}))
+	p.does("join@0", p.demands(token, 0, false))
+	var got []string
+	p.run(func() {
+		time.Sleep(2 * time.Second)
+		for _, w := range p.sched.Waiting(context.Background(), 10) {
+			line := p.name(w.Instance) + " waits for " + w.For
+			if w.Holder.Task != sched.None {
+				line += ": " + p.name(w.Holder)
+			}
+			got = append(got, line)
+		}
+	})
+	p.wantLines(got, []string{"join@0 waits for what it demands: token@0", "join@1 waits for a lock: join@0",
+		"rolling@1 waits for a max_parallel slot", "retried@0 waits for its retry", "x@0 waits for a lock: join@0"})
+}
+
+func TestNothingWaitsAfterTheRun(t *testing.T) {
+	s, _ := sched.New(chain(1, 1))
+	if _, err := s.Run(t.Context(), noop{}, nil); err != nil || s.Waiting(t.Context(), 10) != nil {
+		t.Error(err)
+	}
+}

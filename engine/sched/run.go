@@ -33,6 +33,7 @@ type run struct {
 	timers  // retry.go
 	demands // demand.go
 
+	explains <-chan waitQuestion
 	stopped  <-chan error
 	level    level
 	stopping error // cause
@@ -181,6 +182,8 @@ func (r *run) loop(done <-chan struct{}, cause func() error) (err error) {
 			r.drain()
 		case q := <-r.asked:
 			r.demand(q)
+		case q := <-r.explains:
+			r.explain(q)
 		case err := <-r.committed:
 			r.commitDone(err)
 		case <-r.timer.C:

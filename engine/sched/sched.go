@@ -12,6 +12,8 @@ type Scheduler struct {
 	graph   *graph
 	presets []Preset
 	stop    chan error
+	waiting chan waitQuestion
+	over    chan struct{} // closed by Run
 }
 
 // New checks a Spec and makes it ready to run.
@@ -20,7 +22,9 @@ func New(spec Spec) (*Scheduler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}
-	return &Scheduler{graph: g, stop: make(chan error, 1)}, nil
+	return &Scheduler{
+		graph: g, stop: make(chan error, 1), waiting: make(chan waitQuestion), over: make(chan struct{}),
+	}, nil
 }
 
 // Stop lets what runs finish and starts nothing new, except what is `finally` in a group that is entered. The first cause
@@ -43,7 +47,8 @@ func (s *Scheduler) Run(ctx context.Context, exec Executor, obs Observer) (Summa
 		obs = nobody{}
 	}
 	r := newRun(s.graph, exec, obs)
-	r.stopped = s.stop
+	defer close(s.over)
+	r.stopped, r.explains = s.stop, s.waiting
 	r.spawn = func() { go r.worker(ctx) }
 	r.preset(s.presets)
 	r.seed()

@@ -112,7 +112,7 @@ func (r *run) acquire(i inst) {
 			l.waiting.push(i)
 			return
 		}
-		l.held = true
+		l.held, l.holder = true, i
 		r.flags[i] |= fLock
 	}
 	if n.isGroup() {

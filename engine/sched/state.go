@@ -25,7 +25,7 @@ const (
 )
 
 func (s state) String() string {
-	return [...]string{"its needs", "a demand", "its condition", "its condition", "a max_parallel slot", "a lock",
+	return [...]string{"its needs", "a demand", "a free host", "its condition", "a max_parallel slot", "a lock",
 		"a free host", "its start to be stored", "its end", "what it demands", "a free host", "its retry",
 		"what is inside", "what is inside", "its result to be stored", "nothing"}[s]
 }
@@ -110,6 +110,7 @@ type toll struct {
 // lockState is a lock.
 type lockState struct {
 	held    bool
+	holder  inst
 	waiting queue
 }
 
