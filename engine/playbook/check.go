@@ -279,8 +279,6 @@ func statuses() []string {
 func (l *loader) taskVar(t *Task) expr.TaskVar {
 	v := expr.TaskVar{Outputs: l.outputsOf(t), Secret: t.SecretOutputs}
 	switch {
-	case t.removed.Known():
-		v.NoOutputsWhy = "an override has removed the task (" + t.removed.String() + ")"
 	case t.Outputs() == nil && t.Part != nil:
 		v.NoOutputsWhy = "the part declares no `outputs`"
 	case t.Leaf():
@@ -303,7 +301,7 @@ func (t *Task) Outputs() []*Output {
 func (l *loader) outputsOf(t *Task) *shape.Type {
 	switch {
 	case t.removed.Known():
-		return nil
+		return &shape.Type{} // said by removedRefs
 	case t.Leaf():
 		out := l.kind(t.Kind.Name).outputs
 		if out != nil && t.ForEach != nil {

@@ -1,7 +1,8 @@
 package playbook
 
 import (
-	"github.com/kflow/kflow/engine/diag"
+	"slices"
+
 	"github.com/kflow/kflow/engine/shape"
 	"github.com/kflow/kflow/engine/syntax"
 )
@@ -113,16 +114,16 @@ func (p *Playbook) groupNames() []string {
 // conflictingGroups reports a group that no inventory can satisfy.
 func (l *loader) conflictingGroups(root *Playbook) {
 	for _, g := range root.GroupsNeeded() {
-		if g.Max > 0 && g.Min > g.Max {
+		if own, _ := g.File.group(g.Name); g.Max > 0 && g.Min > g.Max && (own.Max == 0 || own.Min <= own.Max) {
 			l.diags.Errorf(g.Pos, "group `%s`: the playbook and its parts want at least %d and at most %d hosts", g.Name, g.Min, g.Max)
 		}
 	}
 }
 
-// at is the zero-width place of nothing, for values the loader makes itself.
-func posOf(n *syntax.Node) diag.Pos {
-	if n == nil {
-		return diag.Pos{}
+func (p *Playbook) group(name string) (*Group, bool) {
+	i := slices.IndexFunc(p.Groups, func(g *Group) bool { return g.Name == name })
+	if i < 0 {
+		return nil, false
 	}
-	return n.Pos()
+	return p.Groups[i], true
 }

@@ -106,6 +106,7 @@ func (l *loader) input(pb *Playbook, e syntax.Entry) *Input {
 		in.Shape.Enum = in.Enum
 	}
 	in.Min, in.Max = l.bound(f, "min"), l.bound(f, "max")
+	l.boundable(in, f)
 	l.pattern(in, f.Get("pattern"))
 	l.defaultOf(pb, in, f)
 	return in
@@ -144,6 +145,15 @@ func (l *loader) bound(f *syntax.Fields, key string) *float64 {
 	}
 	x := v.(float64)
 	return &x
+}
+
+// boundable reports min and max where it would not be clear what they count.
+func (l *loader) boundable(in *Input, f *syntax.Fields) {
+	for _, key := range []string{"min", "max"} {
+		if f.Get(key) != nil && (in.Shape.Kind == shape.Bool || in.Shape.Format != "") {
+			l.diags.Errorf(f.Pos(key), "`%s` is for numbers, and for the length of texts, lists and maps, not for %s", key, in.Type)
+		}
+	}
 }
 
 func (l *loader) pattern(in *Input, n *syntax.Node) {

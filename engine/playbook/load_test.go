@@ -19,8 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what testdata expects")
 
-// TestLoad loads the first file of each archive, with the others beside it. The file `want` is what is said about it,
-// and, when it has no errors, the tree.
+// TestLoad loads the cases of each archive. A case is a folder; its first file is loaded, the others lie beside it, and
+// `want` is what is said about it and, when it has no errors, the tree.
 func TestLoad(t *testing.T) {
 	archives, _ := filepath.Glob("testdata/*.txtar")
 	if len(archives) == 0 {
@@ -29,30 +29,51 @@ func TestLoad(t *testing.T) {
 	for _, name := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			a, err := txtar.ParseFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := ""
-			kept := a.Files[:0:0]
-			for _, f := range a.Files {
-				if f.Name == "want" {
-					want = string(f.Data)
-				} else {
-					kept = append(kept, f)
-				}
-			}
-			got := describe(load(kept))
-			if *update {
-				a.Files = append(kept, txtar.File{Name: "want", Data: []byte(got)})
-				os.WriteFile(name, txtar.Format(a), 0o644)
-				return
-			}
-			if d := cmp.Diff(want, got); d != "" {
-				t.Errorf("(-want +got)\n%s", d)
-			}
+			testArchive(t, name)
 		})
 	}
+}
+
+func testArchive(t *testing.T, name string) {
+	a, err := txtar.ParseFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &txtar.Archive{Comment: a.Comment}
+	for _, c := range cases(a) {
+		got := describe(load(c.files))
+		out.Files = append(append(out.Files, c.files...), txtar.File{Name: c.name + "/want", Data: []byte(got)})
+		if d := cmp.Diff(c.want, got); d != "" && !*update {
+			t.Errorf("%s (-want +got)\n%s", c.name, d)
+		}
+	}
+	if *update {
+		if err := os.WriteFile(name, txtar.Format(out), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+type testCase struct {
+	name, want string
+	files      []txtar.File
+}
+
+func cases(a *txtar.Archive) []*testCase {
+	var out []*testCase
+	for _, f := range a.Files {
+		name, rest, _ := strings.Cut(f.Name, "/")
+		if len(out) == 0 || out[len(out)-1].name != name {
+			out = append(out, &testCase{name: name})
+		}
+		c := out[len(out)-1]
+		if rest == "want" {
+			c.want = string(f.Data)
+		} else {
+			c.files = append(c.files, f)
+		}
+	}
+	return out
 }
 
 func load(files []txtar.File) (*playbook.Playbook, *playbook.Sources, diag.List) {

@@ -3,6 +3,7 @@ package playbook
 import (
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/kflow/kflow/engine/diag"
 	"github.com/kflow/kflow/engine/expr"
@@ -28,12 +29,19 @@ func checkName(n *syntax.Node, what string, list *diag.List) bool {
 			d.Hintf("write `%s`", fixed)
 		}
 	case reserved:
-		d = list.Errorf(n.Pos(), "`%s` has a meaning in expressions and can't be the name of a %s", name, what)
+		d = list.Errorf(n.Pos(), "`%s` has a meaning in expressions and can't be the name of %s", name, withArticle(what))
 	default:
 		return true
 	}
 	d.Len = n.Width()
 	return false
+}
+
+func withArticle(what string) string {
+	if strings.ContainsRune("aeiou", rune(what[0])) {
+		return "an " + what
+	}
+	return "a " + what
 }
 
 // fixName turns what a person wrote into a name, if little is wrong with it.

@@ -110,7 +110,11 @@ func (l *loader) target(w needText, t *Task) *Task {
 		}
 		found = next
 	}
-	if found == t || found.contains(t) {
+	if found == t {
+		l.diags.Errorf(w.pos, "task `%s` can't wait for itself", t.Path).Len = w.len
+		return nil
+	}
+	if found.contains(t) {
 		l.diags.Errorf(w.pos, "task `%s` can't wait for `%s`, which it is part of", t.Path, found.Path).Len = w.len
 		return nil
 	}
@@ -186,7 +190,9 @@ func (l *loader) data(t *Task) {
 		}
 		n := Need{Target: r.Target, Reason: ByData, Pos: r.Ref.Pos, Text: "tasks." + r.Ref.Path[0]}
 		switch {
-		case r.Target == t || r.Target.contains(t):
+		case r.Target == t:
+			l.diags.Errorf(r.Ref.Pos, "task `%s` can't read itself", t.Path).Len = r.Ref.Len
+		case r.Target.contains(t):
 			l.diags.Errorf(r.Ref.Pos, "task `%s` can't read `%s`, which it is part of", t.Path, r.Target.Path).Len = r.Ref.Len
 		case t.contains(r.Target):
 			l.diags.Errorf(r.Ref.Pos, "`%s` can't read a task inside itself", t.Path).Len = r.Ref.Len
@@ -201,15 +207,19 @@ func (l *loader) data(t *Task) {
 
 // bridged replaces needs on tasks that were removed by what these needed: the order between the others holds.
 func bridged(needs []Need) []Need {
-	return bridge(needs, nil, map[*Task]bool{})
+	return bridge(needs, nil, Auto, map[*Task]bool{})
 }
 
-func bridge(needs []Need, via *Task, seen map[*Task]bool) []Need {
+// bridge follows removed tasks; via is the last of them. Where one need on the way waited for all hosts, all do.
+func bridge(needs []Need, via *Task, form Form, seen map[*Task]bool) []Need {
 	var out []Need
 	for _, n := range needs {
 		if !n.Target.removed.Known() {
 			if via != nil {
 				n.Via = via
+			}
+			if form == All {
+				n.Form = All
 			}
 			out = append(out, n)
 			continue
@@ -218,7 +228,11 @@ func bridge(needs []Need, via *Task, seen map[*Task]bool) []Need {
 			continue
 		}
 		seen[n.Target] = true
-		out = append(out, bridge(n.Target.Needs, n.Target, seen)...)
+		onward := form
+		if n.Form == All {
+			onward = All
+		}
+		out = append(out, bridge(n.Target.Needs, n.Target, onward, seen)...)
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package playbook
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kflow/kflow/engine/diag"
@@ -102,17 +103,19 @@ func (l *loader) object(n *syntax.Node, want *shape.Type, site Site) *Value {
 		return v
 	}
 	v := l.newValue(n, want, site, MapForm)
+	var meant []string // by keys that are misspelt
 	for _, e := range n.Entries {
 		f, known := want.Field(e.Key.Text)
 		if !known {
 			d := l.diags.Errorf(e.Key.Pos(), "no such key `%s`", e.Key.Text)
 			d.Len, d.Hint = e.Key.Width(), diag.DidYouMean(e.Key.Text, want.Names())
 			v.wrong = true
+			meant = append(meant, diag.Nearest(e.Key.Text, want.Names()))
 			continue
 		}
 		l.field(v, f, e, site)
 	}
-	l.complete(v, want, n)
+	l.complete(v, want, meant)
 	return v
 }
 
@@ -135,16 +138,16 @@ func (l *loader) field(v *Value, f shape.Field, e syntax.Entry, site Site) {
 			l.wrongf(x, "`%s` must be at least %d", f.Name, *f.Min)
 		}
 	}
-	if f.Min != nil && x.Form == ListForm && len(x.List) < *f.Min {
+	if f.Min != nil && x.Form == ListForm && len(x.List) < *f.Min && !x.wrong {
 		l.wrongf(x, "`%s` needs at least %s", f.Name, plural(*f.Min, "entry", "entries"))
 	}
 	v.Map = append(v.Map, Entry{Key: f.Name, Pos: e.Key.Pos(), Value: x})
 }
 
-// complete checks what must be given. n is the map as written, nil where there is none.
-func (l *loader) complete(v *Value, want *shape.Type, n *syntax.Node) {
+// complete checks what must be given. meant are fields that misspelt keys were to give: nothing is said of them.
+func (l *loader) complete(v *Value, want *shape.Type, meant []string) {
 	given := func(name string) bool {
-		return slices.ContainsFunc(v.Map, func(e Entry) bool { return e.Key == name })
+		return slices.Contains(meant, name) || slices.ContainsFunc(v.Map, func(e Entry) bool { return e.Key == name })
 	}
 	for _, f := range want.Fields {
 		if f.Required && f.Default == nil && !given(f.Name) {
@@ -248,7 +251,10 @@ func (l *loader) literal(n *syntax.Node, want *shape.Type, site Site) *Value {
 	}
 	v = l.literalText(v, n.Text, want)
 	if want.Format == "mode" && !v.wrong && n.Style == syntax.Plain && !strings.HasPrefix(n.Text, "0") {
-		l.wrongf(v, "%s could be meant as octal or as decimal", n.Text).Hintf("write \"0%s\"", n.Text)
+		d := l.wrongf(v, "%s could be meant as octal or as decimal", n.Text).Hintf("write \"0%s\"", n.Text)
+		if i, err := strconv.Atoi(n.Text); err == nil {
+			d.Hintf("write \"0%s\"; the decimal number is \"0%o\"", n.Text, i)
+		}
 	}
 	return v
 }

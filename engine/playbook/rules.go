@@ -95,7 +95,7 @@ func (l *loader) onDemandReads(t *Task, read map[*Task]bool) {
 		case r.Lazy:
 			read[r.Target] = true
 		default:
-			l.notLazy(r.Ref, r.Target, r.Key)
+			l.notLazy(r.Ref, r.Target)
 		}
 	}
 	for _, n := range t.Needs {
@@ -106,8 +106,8 @@ func (l *loader) onDemandReads(t *Task, read map[*Task]bool) {
 	}
 }
 
-func (l *loader) notLazy(r expr.Ref, target *Task, key string) {
-	d := l.diags.Errorf(r.Pos, "`tasks.%s` runs on demand: only a lazy parameter can read it, `%s` is none", r.Path[0], key)
+func (l *loader) notLazy(r expr.Ref, target *Task) {
+	d := l.diags.Errorf(r.Pos, "`tasks.%s` runs on demand: only a lazy parameter can read it, and this is none", r.Path[0])
 	d.Note(target.Keys["run"], "`%s` runs on demand", target.Path).Len = r.Len
 }
 
@@ -126,7 +126,7 @@ func (l *loader) outputRefs(p *Playbook) {
 					l.diags.Errorf(r.Pos, "task `%s` is mentioned here, but an override has removed it", target.Path).
 						Note(target.removed, "removed here").Len = r.Len
 				case target.Run == OnDemand:
-					l.notLazy(r, target, "outputs")
+					l.notLazy(r, target)
 				}
 			}
 		})
@@ -159,14 +159,14 @@ func (l *loader) cyclic(root *Playbook) {
 	}
 	names = append(names, cycle[0].task.Path)
 	d := l.diags.Errorf(cycle[0].need.Pos, "tasks wait for each other: %s", strings.Join(names, " → "))
-	for i, s := range cycle {
-		next := cycle[(i+1)%len(cycle)].task
-		noteCycle(d, s, next)
+	for _, s := range cycle {
+		noteCycle(d, s)
 	}
 	d.Hintf("→ reads \"waits for\": one of these has to go")
 }
 
-func noteCycle(d *diag.Diagnostic, s cycleStep, next *Task) {
+func noteCycle(d *diag.Diagnostic, s cycleStep) {
+	next := s.need.Target
 	switch s.need.Reason {
 	case ByNeeds:
 		d.Note(s.need.Pos, "`%s` needs `%s`", s.task.Path, next.Path)

@@ -322,7 +322,8 @@ func (l *loader) bare(n *syntax.Node, what string) *expr.Expr {
 	text := strings.TrimSpace(n.Text)
 	if strings.HasPrefix(text, "${{") && strings.HasSuffix(text, "}}") {
 		inside := strings.TrimSpace(text[3 : len(text)-2])
-		l.diags.Errorf(n.Pos(), "%s is an expression already: it is written without ${{ }}", what).Hintf("write %s", inside)
+		d := l.diags.Errorf(n.Pos(), "%s is an expression already: it is written without ${{ }}", what)
+		d.Hintf("write %s", inside).Len = n.Width()
 		return nil
 	}
 	e, diags := expr.Parse(n.Text, n.LocateRune)

@@ -189,26 +189,40 @@ func (p *Playbook) staticInput(name string) bool {
 // Assertion is a condition that inputs and inventory decide, so that it can be evaluated without reaching a host.
 type Assertion struct {
 	Task    *Task
-	That    *Value // Condition
-	Message *Value // nil = none
+	That    *Value  // Condition
+	Message *Value  // nil = none
+	When    []*Code // `when` of the task and of the blocks around it: the assertion holds where all are true
 }
 
-// StaticAsserts are the static conditions of all tasks of kind assert whose own `when` is static too.
+// StaticAsserts are the static conditions of all tasks of kind assert that run where static conditions say.
 func (p *Playbook) StaticAsserts() []Assertion {
 	var out []Assertion
 	for _, t := range p.all {
-		if !t.Leaf() || t.Kind.Name != "assert" || t.ForEach != nil {
+		when, static := t.conditions()
+		if !t.Leaf() || t.Kind.Name != "assert" || t.ForEach != nil || !static {
 			continue
 		}
 		t.Params.Walk(func(v *Value) {
 			for _, e := range v.Map {
 				if e.Value.Form == Condition && !e.Value.wrong && e.Value.Static() && factless(e.Value) {
-					out = append(out, Assertion{t, e.Value, v.Get("message")})
+					out = append(out, Assertion{t, e.Value, v.Get("message"), when})
 				}
 			}
 		})
 	}
 	return out
+}
+
+// conditions are the `when` of a task and of all around it, outermost first; static tells whether all are.
+func (t *Task) conditions() (when []*Code, static bool) {
+	static = true
+	for ; t != nil; t = t.Parent {
+		if t.When != nil {
+			when = append([]*Code{t.When}, when...)
+			static = static && t.When.Static() && !strings.Contains(t.When.Text(), "facts")
+		}
+	}
+	return when, static
 }
 
 // factless tells whether an expression over lists of hosts does not look at their facts either.
