@@ -84,11 +84,11 @@
 // the context: the contexts of what runs end, with that cause, and nothing starts at all. A second interrupt is
 // therefore the end of the context. Run returns when everything has returned.
 //
+// If something is left that nothing can start, Run returns a *StuckError and does not wait for ever.
+//
 // # Time, and silence
 //
 // Time is that of package time, so that a test in a testing/synctest bubble (New and Run both in it) runs in virtual
 // time. What happens is decided by the order in which workers return; two that return at the same moment come in any
 // order. Waiting tells, while the run goes on, what waits for what.
-//
-// If something is left that nothing can start, Run returns a *StuckError and does not wait for ever.
 package sched
