@@ -11,6 +11,7 @@ import (
 
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/internal/hostfile"
+	"github.com/kflow/kflow/tasks/internal/notyet"
 	"github.com/kflow/kflow/tasks/internal/program"
 )
 
@@ -176,7 +177,7 @@ func (p *Command) run(ctx context.Context, h task.Host) error {
 	}
 	o, err := h.Run(ctx, c)
 	if program.Missing(err) {
-		return task.Failf("there is no program %s: %w", p.Argv[0], task.NotYet("program:"+p.Argv[0])).
+		return notyet.Failf("program:"+p.Argv[0], "there is no program %s", p.Argv[0]).
 			WithHint("let this task need the one that installs it; programs are looked up in PATH")
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/internal/conf"
+	"github.com/kflow/kflow/tasks/internal/notyet"
 	"github.com/kflow/kflow/tasks/internal/program"
 )
 
@@ -61,7 +62,7 @@ func read(ctx context.Context, h task.Host, c task.Content) (string, error) {
 func (p *File) copyOf(ctx context.Context, h task.Host, w *wanted) error {
 	fi, err := h.Stat(ctx, p.CopyOf)
 	if errors.Is(err, fs.ErrNotExist) {
-		return task.Failf("there is no file %s to copy: %w", p.CopyOf, task.NotYet("path:"+p.CopyOf)).
+		return notyet.Failf("path:"+p.CopyOf, "there is no file %s to copy", p.CopyOf).
 			WithHint("let this task need the one that makes it")
 	}
 	if err != nil {
@@ -79,7 +80,7 @@ func (p *File) from(ctx context.Context, h task.Host, w *wanted) error {
 	c.MaxBytes = 16 << 20
 	o, err := task.Must(ctx, h, c)
 	if program.Missing(err) {
-		return task.Failf("there is no program %s: %w", p.From.Command[0], task.NotYet("program:"+p.From.Command[0])).
+		return notyet.Failf("program:"+p.From.Command[0], "there is no program %s", p.From.Command[0]).
 			WithHint("let this task need the one that installs it")
 	}
 	w.text = o.Stdout

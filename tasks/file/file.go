@@ -10,6 +10,7 @@ import (
 
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/internal/conf"
+	"github.com/kflow/kflow/tasks/internal/notyet"
 )
 
 // Kind describes the kind to the engine.
@@ -134,7 +135,7 @@ func (p *File) Changes(ctx context.Context, h task.Host) ([]task.Change, error) 
 		if p.Missing == "ok" {
 			return nil, nil
 		}
-		return nil, task.Failf("there is no file %s to edit: %w", p.Path, task.NotYet("path:"+p.Path)).
+		return nil, notyet.Failf("path:"+p.Path, "there is no file %s to edit", p.Path).
 			WithHint("let this task need the one that makes it, give a source, or say `missing: ok` or `missing: create`")
 	}
 	if err := p.parent(ctx, h); err != nil {
@@ -163,7 +164,7 @@ func (p *File) parent(ctx context.Context, h task.Host) error {
 	case err != nil:
 		return err
 	case fi == nil && !p.Parents:
-		return task.Failf("there is no directory %s: %w", dir, task.NotYet("path:"+dir)).
+		return notyet.Failf("path:"+dir, "there is no directory %s", dir).
 			WithHint("say `parents: true` to make it, or let this task need the one that does")
 	case fi != nil && !fi.Mode.IsDir():
 		return task.Failf("%s is not a directory", dir)

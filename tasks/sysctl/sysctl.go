@@ -14,6 +14,7 @@ import (
 
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/internal/hostfile"
+	"github.com/kflow/kflow/tasks/internal/notyet"
 )
 
 // Kind describes the kind to the engine.
@@ -170,7 +171,7 @@ func missing(h task.Host, key string) error {
 		"net.ipv4.vs.": "ip_vs", "net.netfilter.nf_flowtable_": "nf_flow_table",
 	} {
 		if strings.HasPrefix(key, prefix) {
-			return task.Failf("the kernel has no setting %s: %w", key, task.NotYet("module:"+module)).
+			return notyet.Failf("module:"+module, "the kernel has no setting %s", key).
 				WithHint("load it before: a task with `modprobe: [%s]` that this task needs", module)
 		}
 	}

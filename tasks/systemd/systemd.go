@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/notyet"
 )
 
 // Kind describes the kind to the engine.
@@ -126,7 +127,7 @@ func (p *Systemd) Changes(ctx context.Context, h task.Host) ([]task.Change, erro
 		add(p.systemctl("disable"))
 	}
 	if p.Masked != nil && *p.Masked && !u.masked() {
-		add(p.systemctl("mask"))
+		add(p.mask())
 	}
 	return changes, nil
 }
@@ -135,11 +136,11 @@ func (p *Systemd) Changes(ctx context.Context, h task.Host) ([]task.Change, erro
 func (p *Systemd) whenMissing() ([]task.Change, error) {
 	switch {
 	case p.Masked != nil && *p.Masked && p.Missing == "":
-		return []task.Change{p.systemctl("mask")}, nil
+		return []task.Change{p.mask()}, nil
 	case p.Missing == "ok":
 		return nil, nil
 	}
-	return nil, task.Failf("there is no unit %s: %w", p.name(), task.NotYet("unit:"+strings.TrimSuffix(p.Unit, ".service"))).
+	return nil, notyet.Failf("unit:"+strings.TrimSuffix(p.Unit, ".service"), "there is no unit %s", p.name()).
 		WithHint("let this task need the one that installs it, or say `missing: ok` where it may be absent")
 }
 
@@ -177,6 +178,18 @@ func (p *Systemd) started(ctx context.Context, h task.Host, u unit) ([]task.Chan
 
 func (p *Systemd) systemctl(verb string) task.Change {
 	return task.Change{Summary: verb + " " + p.Unit, Apply: run(verb, p.name())}
+}
+
+// mask fails where the unit's own file is in the way.
+func (p *Systemd) mask() task.Change {
+	return task.Change{Summary: "mask " + p.Unit, Apply: func(ctx context.Context, h task.Host) error {
+		o, err := h.Run(ctx, task.Cmd("systemctl", "mask", p.name()))
+		if err == nil && !o.OK() {
+			return task.Failf("unit %s cannot be masked", p.name()).WithOutput(o).
+				WithHint("a unit file in /etc/systemd/system is in the way: use `enabled: false` instead, or remove that file first")
+		}
+		return err
+	}}
 }
 
 func run(args ...string) func(context.Context, task.Host) error {

@@ -105,11 +105,20 @@ func (p *Systemd) settle(ctx context.Context, h task.Host) error {
 	}
 }
 
-// failed is a failure with the status of the unit and its last log lines.
+// failed is a failure with the status of the unit and its last log lines, which need a moment to get into the journal.
 func (p *Systemd) failed(ctx context.Context, h task.Host, what string, said task.Output) error {
-	status, err := h.Run(ctx, task.Query("systemctl", "status", "--no-pager", "--full", "--lines=20", p.name()))
-	if err == nil && strings.TrimSpace(status.Stdout) != "" {
-		said = task.Output{Stderr: strings.TrimSpace(said.Stderr + "\n" + status.Stdout)}
+	if err := h.Sleep(ctx, 300*time.Millisecond); err != nil {
+		return err
 	}
-	return task.Failf("%s", what).WithOutput(said).WithHint("on the host, `journalctl -u %s -b` shows all it has said", p.name())
+	text := said.Stderr
+	for _, c := range []task.Command{
+		task.Query("systemctl", "status", "--no-pager", "--full", "--lines=0", p.name()),
+		task.Query("journalctl", "--no-pager", "--output=cat", "--boot", "--lines=20", "--unit="+p.name()),
+	} {
+		if o, err := h.Run(ctx, c); err == nil {
+			text += "\n" + strings.TrimSpace(o.Stdout)
+		}
+	}
+	return task.Failf("%s", what).WithOutput(task.Output{Stderr: text}).
+		WithHint("on the host, `journalctl -u %s -b` shows all it has said", p.name())
 }

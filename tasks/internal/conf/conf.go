@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // FormatOf guesses the format of a file by its name; "" when the name says nothing.
@@ -51,6 +52,11 @@ func Set(format, text string, values map[string]any) (string, error) {
 }
 
 func setAll(edit editor, text string, at []string, value any) (string, error) {
+	for _, part := range at {
+		if strings.ContainsFunc(part, unicode.IsControl) {
+			return "", fmt.Errorf("%q has a control character", part)
+		}
+	}
 	m, ok := value.(map[string]any)
 	if !ok || len(m) == 0 {
 		return edit(text, at, value)

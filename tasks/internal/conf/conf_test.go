@@ -177,3 +177,25 @@ func FuzzTOML(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSet: whatever the text, setting a value either fails or settles: setting it again changes nothing.
+func FuzzSet(f *testing.F) {
+	for i, src := range []string{"[a]\nb=1\n", `{"a": {"b": [1]}}`, "a:\n  b: 1 # x\n", "a: [1, {b: 2}]\n", "a: &x {b: 1}\nc: *x\n", "b\n[a]\n[a]\n", "a: |\n  x\n"} {
+		f.Add(uint8(i), src, "a.b")
+		f.Add(uint8(i), src, "a[0]")
+	}
+	f.Fuzz(func(t *testing.T, format uint8, src, key string) {
+		name := []string{"ini", "json", "yaml"}[format%3]
+		if !utf8.ValidString(src) || !utf8.ValidString(key) || strings.ContainsAny(key+src, "\r\u0085\u2028\u2029") {
+			return
+		}
+		values := map[string]any{key: "v"}
+		once, err := Set(name, src, values)
+		if err != nil {
+			return
+		}
+		if twice, err := Set(name, once, values); err != nil || twice != once {
+			t.Fatalf("%s: a second time: %v\n%s", name, err, cmp.Diff(once, twice))
+		}
+	})
+}

@@ -16,6 +16,9 @@ func setINI(src string, at []string, value any) (string, error) {
 	if len(at) == 2 {
 		section = at[0]
 	}
+	if strings.TrimSpace(key) != key || key == "" || strings.ContainsAny(key, "=\n") || strings.ContainsAny(key[:1], "#;[") || strings.ContainsAny(section, "]\n") {
+		return "", fmt.Errorf("%q in section %q cannot be written in an ini file", key, section)
+	}
 	f := readINI(src, section, key)
 	if value == nil {
 		for _, i := range slices.Backward(f.hits) {
