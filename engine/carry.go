@@ -83,7 +83,7 @@ func (p *Project) resources() []checkpoint.Resource {
 }
 
 func (p *Project) session(ctx context.Context, log *checkpoint.Run, prior *checkpoint.State, sink event.Sink, signals <-chan os.Signal) (run.Result, error) {
-	files := controller.New(controller.Options{Dir: filepath.Dir(absolute(p.cfg.Playbook))})
+	files := p.files()
 	defer files.Close() //nolint:errcheck // only a cache
 	dialer := p.dialer(files, sink)
 	defer dialer.Close()
@@ -92,6 +92,11 @@ func (p *Project) session(ctx context.Context, log *checkpoint.Run, prior *check
 		Limits: sched.Limits{Total: p.cfg.Parallel}, Info: p.info(), Signals: signals,
 		Playbook: absolute(p.cfg.Playbook), Source: absolute(p.cfg.Inventory),
 	})
+}
+
+// files is the controller's side of a run: content for hosts, files from hosts, downloads for all.
+func (p *Project) files() *controller.Controller {
+	return controller.New(controller.Options{Dir: filepath.Dir(absolute(p.cfg.Playbook))})
 }
 
 func (p *Project) learn(id string) {

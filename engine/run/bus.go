@@ -4,15 +4,37 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kflow/kflow/engine/checkpoint"
 	"github.com/kflow/kflow/engine/event"
 	"github.com/kflow/kflow/engine/mask"
 )
 
+// Journal is where the events of a run are kept: a checkpoint.Run, or nothing (Forget).
+type Journal interface {
+	ID() string
+	Seq() int64
+	Append(events ...event.Event) error
+	Commit() error
+}
+
+// Forget is a Journal that keeps nothing: a plan leaves no record.
+type Forget struct{}
+
+// ID implements Journal.
+func (Forget) ID() string { return "plan" }
+
+// Seq implements Journal.
+func (Forget) Seq() int64 { return 0 }
+
+// Append implements Journal.
+func (Forget) Append(...event.Event) error { return nil }
+
+// Commit implements Journal.
+func (Forget) Commit() error { return nil }
+
 // bus gives events their number, masks them, and hands them to the log and the display, one at a time.
 type bus struct {
 	mu     sync.Mutex
-	log    *checkpoint.Run
+	log    Journal
 	mask   *mask.Masker
 	sink   event.Sink
 	seq    int64
@@ -20,7 +42,7 @@ type bus struct {
 	broken error     // the log can't take more
 }
 
-func newBus(log *checkpoint.Run, m *mask.Masker, sink event.Sink) *bus {
+func newBus(log Journal, m *mask.Masker, sink event.Sink) *bus {
 	return &bus{log: log, mask: m, sink: sink, seq: log.Seq(), last: time.Now()}
 }
 

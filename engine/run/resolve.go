@@ -56,7 +56,7 @@ func (s *Session) turns(l *leaf, in sched.Instance) ([]any, error) {
 	if l.Task.ForEach == nil {
 		return []any{nil}, nil
 	}
-	r, err := s.plan.Value(l.Task.ForEach, in.Host, s, nil)
+	r, err := s.plan.Value(l.Task.ForEach, in.Host, s.known, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (s *Session) turns(l *leaf, in sched.Instance) ([]any, error) {
 }
 
 func (s *Session) params(l *leaf, in sched.Instance, item any, lazy bool) (json.RawMessage, []string, error) {
-	r, err := s.plan.Params(l.Leaf, in.Host, s, item, lazy)
+	r, err := s.plan.Params(l.Leaf, in.Host, s.known, item, lazy)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,6 +80,7 @@ func (s *Session) params(l *leaf, in sched.Instance, item any, lazy bool) (json.
 	raw, err := json.Marshal(r.Value)
 	return raw, r.Secrets, err
 }
+
 func (s *Session) announceFiles(l *leaf, r playbook.Resolved) error {
 	for sum, b := range r.Blobs {
 		if b.Path == "" {

@@ -25,7 +25,7 @@ type Config struct {
 	Dialer   transport.Dialer
 	Targets  []transport.Target // by index of Plan.Hosts
 	Files    Files              // content that requests refer to
-	Log      *checkpoint.Run
+	Log      Journal
 	Prior    *checkpoint.State // of a run that is resumed; nil = a new one
 	Mask     *mask.Masker
 	Sink     event.Sink
@@ -70,6 +70,7 @@ type Session struct {
 	hosts      []*host
 	controller *host
 	noFacts    map[string]any
+	known      plan.Known // what expressions see: the session itself, or a planner around it
 	leaves     []*leaf
 	sched      *sched.Scheduler
 	start      time.Time
@@ -121,7 +122,7 @@ func newSession(c Config) *Session {
 		s.hosts = append(s.hosts, &host{name: c.Plan.Hosts[i].Name, target: t})
 	}
 	s.controller = &host{name: "controller", target: transport.Target{Name: "controller", Connection: transport.Local}}
-	s.leaves = makeLeaves(c.Plan)
+	s.leaves, s.known = makeLeaves(c.Plan), s
 	return s
 }
 

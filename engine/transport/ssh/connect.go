@@ -206,7 +206,7 @@ func handshakeError(ctx context.Context, s *settings, err, keyErr error, sawKey 
 		return &transport.Unreachable{Host: s.name, Stage: transport.HostKey, Err: keyErr}
 	}
 	text := err.Error()
-	if strings.Contains(text, "unable to authenticate") || strings.Contains(text, "Too many authentication failures") {
+	if strings.Contains(text, "unable to authenticate") || tooMany(text) {
 		return authError(s, text, offers, notes)
 	}
 	u := &transport.Unreachable{Host: s.name, Stage: transport.Handshake, Err: err}
@@ -231,6 +231,11 @@ func handshakeError(ctx context.Context, s *settings, err, keyErr error, sawKey 
 	return u
 }
 
+// tooMany recognises how servers end a login after MaxAuthTries keys.
+func tooMany(text string) bool {
+	return strings.Contains(strings.ToLower(text), "too many authentication failures")
+}
+
 func authError(s *settings, text string, offers []offer, notes []string) *transport.Unreachable {
 	u := &transport.Unreachable{Host: s.name, Stage: transport.Auth}
 	var names []string
@@ -249,7 +254,7 @@ func authError(s *settings, text string, offers []offer, notes []string) *transp
 	}
 	u.Err = fmt.Errorf("%s: %s", s.who(), tried)
 	switch {
-	case strings.Contains(text, "Too many authentication failures"):
+	case tooMany(text):
 		u.Err = fmt.Errorf("%s: too many keys were tried: %s", s.who(), tried)
 		u.Hint = "name the right key in the inventory and set `keys_only: true` (IdentitiesOnly), so that the others are not offered"
 	case len(names) == 0 && s.target.Password == "":

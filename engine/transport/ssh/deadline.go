@@ -24,6 +24,8 @@ type deadline struct {
 // newDeadline closes c after d, with cause expired, or when ctx ends, with its cause.
 func newDeadline(ctx context.Context, c io.Closer, d time.Duration, expired error) *deadline {
 	dl := &deadline{d: d, closer: c}
+	dl.mu.Lock() // it may fire at once
+	defer dl.mu.Unlock()
 	dl.timer = time.AfterFunc(d, func() { dl.fire(expired) })
 	dl.unhook = context.AfterFunc(ctx, func() { dl.fire(context.Cause(ctx)) })
 	return dl

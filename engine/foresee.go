@@ -1,0 +1,40 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/run"
+	"github.com/kflow/kflow/engine/sched"
+)
+
+// Planned is what a plan says of one instance.
+type Planned = run.Planned
+
+// What a plan can say of an instance.
+const (
+	NoChange   = run.NoChange
+	WillChange = run.WillChange
+	IsAction   = run.IsAction
+	WillSkip   = run.WillSkip
+	KnownAfter = run.KnownAfter
+	WouldFail  = run.WouldFail
+	NotReached = run.NotReached
+)
+
+// Plan connects, asks every task for its changes, and writes nothing on the hosts but the cached agent.
+func (p *Project) Plan(ctx context.Context) ([]Planned, error) {
+	forget := event.SinkFunc(func(event.Event) {})
+	files := p.files()
+	defer files.Close() //nolint:errcheck // only a cache
+	dialer := p.dialer(files, forget)
+	defer dialer.Close()
+	list, err := run.Foresee(ctx, run.Config{
+		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Mask: p.masker(), Sink: forget,
+		Limits: sched.Limits{Total: p.cfg.Parallel},
+	})
+	if err != nil {
+		return nil, &ExitError{Code: ExitUnreachable, Err: err}
+	}
+	return list, nil
+}

@@ -1,0 +1,276 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/expr"
+	"github.com/kflow/kflow/engine/job"
+	"github.com/kflow/kflow/engine/plan"
+	"github.com/kflow/kflow/engine/sched"
+	"github.com/kflow/kflow/engine/task"
+)
+
+// Foresight is what a plan says of an instance.
+type Foresight string
+
+// What a plan can say.
+const (
+	NoChange   Foresight = "no change"
+	WillChange Foresight = "will change"
+	IsAction   Foresight = "action"      // done once in every run
+	WillSkip   Foresight = "skipped"     // its condition is false
+	KnownAfter Foresight = "known after" // something is not there before another task has run
+	WouldFail  Foresight = "would fail"
+	NotReached Foresight = "unreachable"
+)
+
+// Planned is the plan of one instance.
+type Planned struct {
+	Instance string       `json:"instance"`
+	Task     string       `json:"task"`
+	Host     string       `json:"host"`
+	Kind     string       `json:"kind"`
+	Pos      string       `json:"pos"`
+	Is       Foresight    `json:"is"`
+	Why      string       `json:"why,omitempty"` // condition, task or resource that decides
+	Changes  []job.Change `json:"changes,omitempty"`
+}
+
+// Foresee asks every instance for its changes and applies none: the hosts tasks see refuse writes. Instances are asked in
+// the order of a run, each with what is known after those before it; what only a run can tell is known after a task.
+func Foresee(ctx context.Context, c Config) ([]Planned, error) {
+	c.Log, c.Prior = Forget{}, nil
+	s := newSession(c)
+	err := s.connect(ctx)
+	defer s.hangUp()
+	if err != nil {
+		return nil, err
+	}
+	p := &planner{Session: s, unknown: map[sched.Instance]string{}, planned: map[sched.Instance]*Planned{}}
+	s.known = p
+	spec := *s.plan.Spec
+	spec.Limits = c.Limits
+	spec.Retry = sched.Retry{}
+	scheduler, err := sched.New(spec)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := scheduler.Run(ctx, p, p); err != nil {
+		return nil, err
+	}
+	return p.list(), nil
+}
+
+// planner is the executor of a plan.
+type planner struct {
+	*Session
+	mu      sync.Mutex
+	unknown map[sched.Instance]string // what is known only after it
+	planned map[sched.Instance]*Planned
+}
+
+var (
+	_ sched.Executor = (*planner)(nil)
+	_ sched.Observer = (*planner)(nil)
+)
+
+func (p *planner) list() []Planned {
+	var out []Planned
+	for _, l := range p.plan.Leaves {
+		for _, h := range l.Hosts {
+			if e := p.planned[sched.Instance{Task: l.Index, Host: h}]; e != nil {
+				out = append(out, *e)
+			}
+		}
+	}
+	return out
+}
+
+func (p *planner) note(in sched.Instance, is Foresight, why string, changes []job.Change) {
+	l := p.plan.Leaves[in.Task]
+	why = p.Mask.String(why)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.planned[in] = &Planned{Instance: p.plan.Name(in), Task: l.Task.Path, Host: p.plan.Hosts[in.Host].Name, Kind: l.Task.Kind.Name,
+		Pos: l.Task.Pos.String(), Is: is, Why: why, Changes: changes}
+}
+
+// Outcome implements plan.Known: outputs that only a run can tell are absent.
+func (p *planner) Outcome(leaf, host int) (plan.Outcome, bool) {
+	in := sched.Instance{Task: leaf, Host: host}
+	p.mu.Lock()
+	after, unknown := p.unknown[in]
+	e := p.planned[in]
+	p.mu.Unlock()
+	if unknown {
+		changes := e != nil && (e.Is == WillChange || e.Is == IsAction)
+		status := event.OK
+		if changes {
+			status = event.Changed
+		}
+		return plan.Outcome{Status: status, Changed: changes, Outputs: expr.Absent{Why: "known after " + after}}, true
+	}
+	return p.Session.Outcome(leaf, host)
+}
+
+// When implements sched.Executor.
+func (p *planner) When(_ context.Context, in sched.Instance) sched.Condition {
+	when := p.leaves[in.Task].Task.When
+	yes, err := p.plan.Condition(when, in.Host, p, nil)
+	if err != nil {
+		p.undecided(in, err)
+		return sched.Condition{Run: true, Result: &sched.Result{Status: event.OK}}
+	}
+	return sched.Condition{Run: yes, Text: when.Text()}
+}
+
+// Enter implements sched.Executor. A block whose condition is not known yet is entered: its tasks say what they can.
+func (p *planner) Enter(_ context.Context, group, host int) sched.Condition {
+	t := p.plan.Groups[group]
+	if t.When == nil {
+		return sched.Condition{Run: true}
+	}
+	yes, err := p.plan.Condition(t.When, host, p, nil)
+	return sched.Condition{Run: yes || err != nil, Text: t.When.Text()}
+}
+
+// undecided notes an instance whose condition or parameters can't be evaluated now.
+func (p *planner) undecided(in sched.Instance, err error) {
+	var absent expr.Absent
+	if errors.As(err, &absent) && strings.HasPrefix(absent.Why, "known after ") {
+		p.note(in, KnownAfter, strings.TrimPrefix(absent.Why, "known after "), nil)
+	} else {
+		p.note(in, WouldFail, err.Error(), nil)
+	}
+	p.mu.Lock()
+	p.unknown[in] = p.plan.Name(in)
+	p.mu.Unlock()
+}
+
+// Do implements sched.Executor: the changes of the instance, and what that means for those after it.
+func (p *planner) Do(ctx context.Context, in sched.Instance, n int, ctl sched.Control) sched.Result {
+	a := &attempt{Session: p.Session, in: in, leaf: p.leaves[in.Task], n: n, ctl: ctl}
+	conn, err := a.where(ctx)
+	if err != nil {
+		p.note(in, NotReached, err.Error(), nil)
+		return sched.Result{Status: event.Unreachable, Err: err, HostLost: true}
+	}
+	w, err := p.resolve(in, nil)
+	if err != nil {
+		p.undecided(in, err)
+		return sched.Result{Status: event.OK}
+	}
+	out, err := conn.Do(ctx, p.request(a, w), nil)
+	if err != nil {
+		p.note(in, NotReached, err.Error(), nil)
+		return sched.Result{Status: event.Unreachable, Err: err, HostLost: true}
+	}
+	return p.foreseen(a, out)
+}
+
+func (p *planner) request(a *attempt, w *work) *job.Request {
+	return &job.Request{Instance: p.plan.Name(a.in), Kind: a.leaf.Task.Kind.Name, Items: w.items, Mode: job.Plan,
+		HasLazy: a.leaf.lazy, LazyGiven: w.lazyGiven, Secrets: w.secrets}
+}
+
+func (p *planner) foreseen(a *attempt, out *job.Outcome) sched.Result {
+	switch f := out.Failure; {
+	case out.NotYet != "" || f != nil && f.NotYet != "":
+		resource := out.NotYet
+		if f != nil && f.NotYet != "" {
+			resource = f.NotYet
+		}
+		p.unknownAfter(a.in, p.maker(a.in, resource))
+		return sched.Result{Status: event.OK}
+	case f != nil:
+		p.note(a.in, WouldFail, f.Error(), nil)
+		p.unknownAfter(a.in, "")
+		return sched.Result{Status: event.OK}
+	case len(out.Changes) > 0:
+		is := WillChange
+		if slices.ContainsFunc(out.Changes, func(c job.Change) bool { return c.Action }) {
+			is = IsAction
+		}
+		p.note(a.in, is, "", out.Changes)
+		p.mu.Lock()
+		p.unknown[a.in] = p.plan.Name(a.in)
+		p.mu.Unlock()
+		return sched.Result{Status: event.Changed}
+	}
+	o := &outcome{status: event.OK}
+	if err := a.keep(o, out); err != nil {
+		p.note(a.in, WouldFail, err.Error(), nil)
+		return sched.Result{Status: event.OK}
+	}
+	p.note(a.in, NoChange, "", nil)
+	p.Session.mu.Lock()
+	p.results[a.in] = o
+	p.Session.mu.Unlock()
+	return sched.Result{Status: event.OK}
+}
+
+// unknownAfter notes that nothing can be said of an instance, and so not of its outputs.
+func (p *planner) unknownAfter(in sched.Instance, after string) {
+	if after != "" {
+		p.note(in, KnownAfter, after, nil)
+	}
+	p.mu.Lock()
+	p.unknown[in] = p.plan.Name(in)
+	p.mu.Unlock()
+}
+
+// maker is the task that makes a resource on the host of an instance, as far as tasks tell what they touch; else the
+// resource itself.
+func (p *planner) maker(in sched.Instance, resource string) string {
+	for _, l := range p.plan.Leaves {
+		if l.Index == in.Task || !slices.Contains(l.Hosts, in.Host) || !p.writes(l.Index, in.Host, resource) {
+			continue
+		}
+		return p.plan.Name(sched.Instance{Task: l.Index, Host: in.Host})
+	}
+	return resource
+}
+
+func (p *planner) writes(leaf, host int, resource string) bool {
+	l := p.plan.Leaves[leaf]
+	r, err := p.plan.Params(l, host, p, nil, false)
+	if err != nil {
+		return false
+	}
+	raw, err := json.Marshal(r.Value)
+	t := l.Task.Kind.New()
+	if err != nil || json.Unmarshal(raw, t) != nil {
+		return false
+	}
+	toucher, ok := t.(task.Toucher)
+	return ok && slices.Contains(toucher.Touches().Writes, resource)
+}
+
+// Started implements sched.Observer.
+func (p *planner) Started(sched.Instance, int) {}
+
+// AttemptFailed implements sched.Observer.
+func (p *planner) AttemptFailed(sched.Instance, int, sched.Result, time.Duration) {}
+
+// Ended implements sched.Observer.
+func (p *planner) Ended(in sched.Instance, end sched.Ending) {
+	p.mu.Lock()
+	known := p.planned[in] != nil
+	p.mu.Unlock()
+	if known {
+		return
+	}
+	switch end.Status {
+	case event.Skipped:
+		p.note(in, WillSkip, end.When, nil)
+	case event.Blocked:
+		p.note(in, NotReached, "its host, or one it waits for, was not reached", nil)
+	}
+}
