@@ -132,8 +132,17 @@ func placed(err error, pos diag.Pos) error {
 	if errors.As(err, &e) && e.Pos.Known() {
 		pos = e.Pos
 	}
-	return diag.Diagnostic{Pos: pos, Summary: err.Error()}
+	return &PlacedError{Diagnostic: diag.Diagnostic{Pos: pos, Summary: err.Error()}, Err: err}
 }
+
+// PlacedError is an error of an expression with its place in the playbook.
+type PlacedError struct {
+	diag.Diagnostic
+	Err error
+}
+
+// Unwrap returns both.
+func (e *PlacedError) Unwrap() []error { return []error{e.Diagnostic, e.Err} }
 
 // Condition evaluates a condition for a host. more are further roots (`result`).
 func (p *Plan) Condition(c *playbook.Code, host int, known Known, more map[string]any) (bool, error) {

@@ -189,6 +189,9 @@ func (l *loader) data(t *Task) {
 			l.readers[r.Target] = true
 		}
 		n := Need{Target: r.Target, Reason: ByData, Pos: r.Ref.Pos, Text: "tasks." + r.Ref.Path[0]}
+		if len(r.Ref.Path) == 1 || r.Ref.Path[1] == "all" {
+			n.Form = All // every host's value is read
+		}
 		switch {
 		case r.Target == t:
 			l.diags.Errorf(r.Ref.Pos, "task `%s` can't read itself", t.Path).Len = r.Ref.Len
