@@ -30,6 +30,7 @@ func (r *run) flush() {
 	}
 	r.inflight, r.batch = r.batch, r.inflight[:0]
 	r.committing, r.dirty = true, false
+	r.clock.Hold()
 	r.commit <- struct{}{}
 }
 

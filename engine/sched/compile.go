@@ -11,7 +11,10 @@ func compile(spec *Spec) (*graph, error) {
 	if err := validate(spec); err != nil {
 		return nil, err
 	}
-	g := &graph{spec: spec, limits: spec.Limits.orDefault(), nodes: make([]node, 0, len(spec.Tasks)+len(spec.Groups))}
+	g := &graph{spec: spec, limits: spec.Limits.orDefault(), clock: spec.Clock, nodes: make([]node, 0, len(spec.Tasks)+len(spec.Groups))}
+	if g.clock == nil {
+		g.clock = SystemClock()
+	}
 	c := compiler{graph: g, locks: map[string]int32{"": None}, classes: map[string]int32{"": 0},
 		hosts: hostSets{total: spec.Hosts, byStart: map[*int]*hostSet{}, byText: map[string]*hostSet{}}}
 	for t := range spec.Tasks {

@@ -86,6 +86,7 @@ func (r *run) demand(q question) {
 	r.state[q.self] = sDemand
 	r.asking++
 	r.giveBack(q.self)
+	r.clock.Release()
 	if r.state[q.to] == sIdle {
 		r.state[q.to] = sWaiting
 		r.remaining++
@@ -182,6 +183,7 @@ func (r *run) resume(i inst) {
 	delete(r.asks, i)
 	r.state[i] = sRunning
 	r.asking--
+	r.clock.Hold()
 	q.reply <- q.found
 }
 

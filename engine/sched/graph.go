@@ -13,6 +13,7 @@ type inst = int32
 type graph struct {
 	spec   *Spec
 	limits Limits
+	clock  Clock
 	nodes  []node // the tasks, then the groups, as in the Spec
 	edges  []edge
 	nodeOf []int32 // of each instance

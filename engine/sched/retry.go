@@ -7,15 +7,11 @@ import (
 
 // timers wake what waits for its next attempt.
 type timers struct {
-	timer    *time.Timer
+	timer    Timer
 	schedule schedule
 }
 
-func newTimers() timers {
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return timers{timer: t}
-}
+func newTimers(c Clock) timers { return timers{timer: c.Timer()} }
 
 // begin counts an attempt.
 func (r *run) begin(i inst) int {
@@ -62,8 +58,9 @@ func (r *run) mayRetry(n *node, c code, res Result, attempt int) bool {
 }
 
 func (r *run) wakeIn(wait time.Duration, i inst) {
-	heap.Push(&r.schedule, alarm{at: time.Now().Add(wait), i: i})
-	r.timer.Reset(time.Until(r.schedule[0].at))
+	now := r.clock.Now()
+	heap.Push(&r.schedule, alarm{at: now.Add(wait), i: i})
+	r.timer.Reset(r.schedule[0].at.Sub(now))
 }
 
 // fire lets go on whatever has waited long enough.
@@ -81,7 +78,7 @@ func (r *run) fire(now time.Time) {
 		r.ready.add(a.i)
 	}
 	if len(r.schedule) > 0 {
-		r.timer.Reset(time.Until(r.schedule[0].at))
+		r.timer.Reset(r.schedule[0].at.Sub(now))
 	}
 }
 

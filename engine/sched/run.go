@@ -1,9 +1,5 @@
 package sched
 
-import (
-	"time"
-)
-
 // run is the state of a run. It belongs to one goroutine, the one that called Run: there is no lock in this package.
 type run struct {
 	*graph
@@ -56,7 +52,7 @@ func newRun(g *graph, exec Executor, obs Observer) *run {
 		pending: make([]int32, n), cause: make([]int32, n), open: make([]int32, g.groups),
 		node: make([]nodeState, len(g.nodes)), edge: make([]edgeState, len(g.edges)), lock: make([]lockState, g.locks),
 		trails: map[inst]*trail{}, lost: map[int32]int32{}, rootSets: newRootSets(),
-		slots: newSlots(g), work: newWork(g.limits.Total), timers: newTimers(), demands: newDemands(),
+		slots: newSlots(g), work: newWork(g.limits.Total), timers: newTimers(g.clock), demands: newDemands(),
 	}
 	r.groupOb, _ = obs.(GroupObserver)
 	r.commits = newCommits(obs)
@@ -154,6 +150,8 @@ func (r *run) seed() {
 // loop turns until everything has ended. Each turn draws the consequences of what has ended, starts what can be started,
 // sends results to the disk, and waits for something to happen.
 func (r *run) loop(done <-chan struct{}, cause func() error) (err error) {
+	r.clock.Hold()
+	defer r.clock.Release()
 	defer r.close()
 	defer func() { err = r.lastCommit(err) }()
 	select { // a run that was stopped before it began starts nothing
@@ -176,21 +174,31 @@ func (r *run) loop(done <-chan struct{}, cause func() error) (err error) {
 			}
 			return r.stuckError()
 		}
+		r.clock.Release()
 		select {
 		case a := <-r.answers:
+			r.clock.Hold()
 			r.answer(a)
 			r.drain()
 		case q := <-r.asked:
+			r.clock.Hold()
 			r.demand(q)
 		case q := <-r.explains:
+			r.clock.Hold()
 			r.explain(q)
 		case err := <-r.committed:
+			r.clock.Hold()
 			r.commitDone(err)
-		case <-r.timer.C:
-			r.fire(time.Now())
+			r.clock.Release()
+		case <-r.timer.C():
+			r.clock.Hold()
+			r.fire(r.clock.Now())
+			r.timer.Taken()
 		case c := <-r.stopped:
+			r.clock.Hold()
 			r.halt(finishing, c)
 		case <-done:
+			r.clock.Hold()
 			done = nil
 			r.halt(cancelled, cause())
 		}

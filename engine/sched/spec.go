@@ -12,6 +12,7 @@ type Spec struct {
 	Groups []Group // blocks and parts
 	Limits Limits  //
 	Retry  Retry   // for tasks without a policy of their own: applies to failures marked Retryable
+	Clock  Clock   // nil = SystemClock
 }
 
 // Task is one task. Its instances are itself on each of its hosts.

@@ -80,6 +80,7 @@ func (r *run) launchStarted(i inst) {
 }
 
 func (r *run) send(j job) {
+	r.clock.Hold()
 	if r.busy++; r.workers < r.busy {
 		r.workers++
 		r.spawn()
@@ -110,6 +111,7 @@ func (r *run) work1(ctx context.Context, j job) (alive bool) {
 		alive = !a.dead
 		r.answers <- a
 	}()
+	r.clock.Turn(int(j.i))
 	switch {
 	case j.attempt > 0:
 		a.res = r.attempt(ctx, j)
@@ -128,7 +130,7 @@ func (r *run) work1(ctx context.Context, j job) (alive bool) {
 func (r *run) attempt(ctx context.Context, j job) Result {
 	if j.timeout > 0 {
 		var stop context.CancelFunc
-		ctx, stop = context.WithTimeoutCause(ctx, j.timeout, &TimeoutError{After: j.timeout})
+		ctx, stop = r.clock.Within(ctx, j.timeout, &TimeoutError{After: j.timeout})
 		defer stop()
 	}
 	res := r.exec.Do(ctx, j.in, j.attempt, control{asked: r.asked, ended: r.ended, self: j.i})
@@ -173,6 +175,8 @@ func (r *run) answer(a answer) {
 	if s := r.state[a.i]; s == sDemand || s == sResume {
 		r.asking-- // it did not wait for the answer
 		delete(r.asks, a.i)
+	} else {
+		defer r.clock.Release()
 	}
 	r.giveBack(a.i)
 	if a.cond != nil {
