@@ -1,7 +1,9 @@
 package playbook
 
 import (
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/kflow/kflow/engine/shape"
 	"github.com/kflow/kflow/engine/syntax"
@@ -13,6 +15,9 @@ func (l *loader) head(pb *Playbook, root *syntax.Node) {
 		Known("kflow", "name", "description", "inventory", "groups", "inputs", "confirm", "tasks", "outputs")
 	l.version(f)
 	pb.Name, pb.Description = f.Text("name"), f.Text("description")
+	if pb.Name == "" {
+		pb.Name = strings.TrimSuffix(filepath.Base(pb.File), filepath.Ext(pb.File))
+	}
 	if n := f.Get("inventory"); n != nil {
 		if path := f.Text("inventory"); path != "" {
 			pb.Inventory = l.relative(n, path)

@@ -42,8 +42,11 @@ func (s *Sources) Files() []string {
 	return names
 }
 
-// maxTasks ends a load that parts would make endless in practice: parts that use parts twice each grow by doubling.
-const maxTasks = 20_000
+// These end a load that parts would make endless in practice: parts that use parts twice each grow by doubling.
+const (
+	maxTasks  = 20_000
+	maxValues = 500_000
+)
 
 // Load reads a playbook with all its parts. The Playbook is nil when the file can't be read at all; it is complete when
 // the list has no errors. Load reads files and does nothing else.
@@ -82,6 +85,7 @@ type loader struct {
 	docs    map[*syntax.File]*Playbook // the use of a file that a node belongs to
 	types   map[string]*kindType
 	tasks   int
+	values  int
 	facts   *shape.Type
 	scopes  map[level]*expr.Scope
 	secrets map[secretKey]secretState
@@ -131,7 +135,8 @@ func (l *loader) kind(name string) *kindType {
 
 // text reads a file for its name to be known to diagnostics. pos is where it is asked for.
 func (l *loader) text(path string, pos diag.Pos, width int) ([]byte, bool) {
-	if err := l.ctx.Err(); err != nil {
+	if l.ctx.Err() != nil {
+		l.diags.Errorf(pos, "interrupted before %s was read: %v", path, context.Cause(l.ctx))
 		return nil, false
 	}
 	if text, ok := l.sources.text[path]; ok {
@@ -172,6 +177,10 @@ func (l *loader) file(path string, by *Task, at diag.Pos, overrides []*override)
 		if !diags.HasErrors() {
 			l.diags.Errorf(diag.Pos{File: path, Line: 1, Col: 1}, "the file is empty").Hintf("a playbook begins with `kflow: v1`")
 		}
+		return nil
+	}
+	if l.values += doc.Root.Size(); l.values > maxValues {
+		l.diags.Errorf(at, "the playbook and its parts have more than %d values", maxValues)
 		return nil
 	}
 	pb := &Playbook{File: path, Dir: filepath.Dir(path), Pos: doc.Root.Pos(), Use: by, Args: map[string]*Arg{}, index: map[string]*Task{}}

@@ -189,6 +189,9 @@ func (l *loader) data(t *Task) {
 			l.readers[r.Target] = true
 		}
 		n := Need{Target: r.Target, Reason: ByData, Pos: r.Ref.Pos, Text: "tasks." + r.Ref.Path[0]}
+		if wantsAll(r.Target, r.Ref.Path[1:]) {
+			n.Form = All
+		}
 		if len(r.Ref.Path) == 1 || r.Ref.Path[1] == "all" {
 			n.Form = All // every host's value is read
 		}
@@ -206,6 +209,35 @@ func (l *loader) data(t *Task) {
 			t.need(n)
 		}
 	}
+}
+
+// wantsAll tells whether what a path says of a task is made from all its instances: `all`, or an output of a part that is
+// made so inside.
+func wantsAll(t *Task, path []string) bool {
+	switch {
+	case len(path) == 0 || path[0] == "all":
+		return true
+	case path[0] != "outputs":
+		return false
+	}
+	return slices.ContainsFunc(t.Outputs(), func(o *Output) bool {
+		return (len(path) == 1 || path[1] == o.Name) && o.fromAll()
+	})
+}
+
+func (o *Output) fromAll() bool {
+	found := false
+	o.Value.Walk(func(v *Value) {
+		for _, r := range v.exprRefs() {
+			if r.Root != "tasks" || len(r.Path) == 0 {
+				continue
+			}
+			if t := v.Site.Lookup(r.Path[0]); t != nil {
+				found = found || wantsAll(t, r.Path[1:])
+			}
+		}
+	})
+	return found
 }
 
 // bridged replaces needs on tasks that were removed by what these needed: the order between the others holds.

@@ -62,7 +62,7 @@ func (l *loader) task(n *syntax.Node, i int, pb *Playbook, parent *Task, index m
 		t.Keys[e.Key.Text] = e.Key.Pos()
 	}
 	f := syntax.Open(n, "task `"+t.ID+"`", &l.diags)
-	t.Title = f.Text("name")
+	t.Title = l.title(f)
 	l.needTexts(t, f)
 	b := l.body(t, f)
 	if t.removed.Known() {
@@ -71,6 +71,16 @@ func (l *loader) task(n *syntax.Node, i int, pb *Playbook, parent *Task, index m
 	l.settings(t, f)
 	l.content(t, f, b, inner)
 	return t
+}
+
+// title is plain text: it names the task, which has instances on many hosts, in graphs drawn before any is reached.
+func (l *loader) title(f *syntax.Fields) string {
+	text := f.Text("name")
+	if strings.Contains(text, "${{") {
+		n := f.Get("name")
+		l.diags.Errorf(n.Pos(), "`name` is plain text, it can't hold an expression").Len = n.Width()
+	}
+	return text
 }
 
 func (l *loader) id(t *Task, n *syntax.Node, i int, index map[string]*Task) {

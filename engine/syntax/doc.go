@@ -6,7 +6,7 @@
 // One document of UTF-8 text of at most 4 MiB: mappings with text as keys, sequences, scalars of all five styles,
 // comments, anchors and aliases. Refused, each with its place: a second document, duplicate keys, keys that are not
 // text, explicit tags other than !!str, the merge key `<<` (what a mapping holds should be readable where it stands),
-// control characters, recursion through aliases, nesting deeper than 100, and more than 500,000 nodes after aliases are
+// control characters, recursion through aliases, nesting deeper than 100, and more than 200,000 nodes after aliases are
 // counted at each place they are used: a "billion laughs" costs a counter, no memory.
 //
 // # Scalars have no type here

@@ -74,6 +74,9 @@ func (n *Node) Pos() diag.Pos { return diag.Pos{File: n.File.Name, Line: n.Line,
 // Start is where the first token of the node is: the quote or indicator of a scalar that has one.
 func (n *Node) Start() diag.Pos { return n.File.At(n.start) }
 
+// Size is the number of values below and including the node, aliases counted at each place they are used.
+func (n *Node) Size() int { return n.size }
+
 // Null tells whether the value is absent: nothing, ~ or null, unquoted.
 func (n *Node) Null() bool {
 	return n == nil || n.Kind == Scalar && n.Style == Plain && !n.text && (n.Text == "" || n.Text == "~" || n.Text == "null")

@@ -14,7 +14,7 @@ import (
 // Limits of a file.
 const (
 	MaxBytes = 4 << 20
-	MaxNodes = 500_000
+	MaxNodes = 200_000
 	MaxDepth = 100
 )
 
