@@ -40,15 +40,20 @@
 // Task.Needs lists what a task waits for: written needs, `before` of others, the step before it, and the tasks that its
 // expressions mention. Targets may be blocks and parts, as written; Playbook.Edges gives the same between leaves.
 // A task removed by an override is not in the tree; whatever needed it needs what it needed instead.
+// Steps wait for the step before them; a step with `run: always` or `on_failure` for all steps before it, and the next
+// ordinary step for it too. An expression that reads tasks.<id>.all waits for all instances (Form All).
 //
 // # What later stages call
 //
 //	Load(ctx, file, Options) (*Playbook, *Sources, diag.List)
 //	(*Playbook) All() []*Task                        every task, depth first
+//	(*Playbook) Parts() []*Playbook                  itself and all parts
+//	(*Playbook) Lookup() expr.Lookup                 for lookup_file, under expr.LookupKey of an environment
 //	(*Playbook) Edges() []Edge                       leaf to leaf, without repetitions
 //	(*Playbook) GroupsNeeded() []*Group              of the file and its parts, merged
 //	(*Playbook) Confirms() []*Value                  of the file and its parts
 //	(*Playbook) StaticAsserts() []Assertion          conditions that inputs and inventory decide
+//	ResultType(outputs)                              what `result` is in `until`: ok, changed, failure, outputs
 //	(Inputs) Merge(given ...Given) (*Values, diag.List)
 //	(*Value) Resolve(Resolver) (Resolved, error)     Resolver.Envs gives the environment of a Site
 //	(*Value) Canonical() (string, error)             the same for two values that mean the same

@@ -153,16 +153,28 @@ func (v *Value) canonical() (any, error) {
 func (v *Value) Static() bool {
 	static := true
 	v.Walk(func(x *Value) {
-		for _, r := range x.exprRefs() {
-			static = static && staticRef(r, x.Site)
+		text := x.source
+		if x.Expr != nil {
+			text = x.Expr.Text()
 		}
+		static = static && staticRefs(x.exprRefs(), x.Site, text)
 	})
 	return static
 }
 
 // Static tells whether an expression can be computed from inputs and inventory alone.
-func (c *Code) Static() bool {
-	return !slices.ContainsFunc(c.Refs(), func(r expr.Ref) bool { return !staticRef(r, c.Site) })
+func (c *Code) Static() bool { return staticRefs(c.Refs(), c.Site, c.Text()) }
+
+// staticRefs looks at the names of an expression and, where it goes through lists of hosts, for facts in its text: what
+// is read of an entry of a list is no name.
+func staticRefs(refs []expr.Ref, site Site, text string) bool {
+	for _, r := range refs {
+		lists := r.Root == "hosts" || r.Root == "groups"
+		if !staticRef(r, site) || lists && strings.Contains(text, "facts") {
+			return false
+		}
+	}
+	return true
 }
 
 // staticRef tells whether a name is known before a host is reached: not facts, tasks, run, item and result, and inputs
@@ -204,7 +216,7 @@ func (p *Playbook) StaticAsserts() []Assertion {
 		}
 		t.Params.Walk(func(v *Value) {
 			for _, e := range v.Map {
-				if e.Value.Form == Condition && !e.Value.wrong && e.Value.Static() && factless(e.Value) {
+				if e.Value.Form == Condition && !e.Value.wrong && e.Value.Static() {
 					out = append(out, Assertion{t, e.Value, v.Get("message"), when})
 				}
 			}
@@ -219,11 +231,8 @@ func (t *Task) conditions() (when []*Code, static bool) {
 	for ; t != nil; t = t.Parent {
 		if t.When != nil {
 			when = append([]*Code{t.When}, when...)
-			static = static && t.When.Static() && !strings.Contains(t.When.Text(), "facts")
+			static = static && t.When.Static()
 		}
 	}
 	return when, static
 }
-
-// factless tells whether an expression over lists of hosts does not look at their facts either.
-func factless(v *Value) bool { return !strings.Contains(v.Expr.Text(), "facts") }
