@@ -57,7 +57,7 @@
 //	(Inputs) Merge(given ...Given) (*Values, diag.List)
 //	(*Value) Resolve(Resolver) (Resolved, error)     Resolver.Envs gives the environment of a Site
 //	(*Value) Canonical() (string, error)             the same for two values that mean the same
-//	(*Value) Walk(func(*Value)), Refs() []TaskRef, Static() bool
+//	(*Value) Walk(func(*Value)), Get(keys...), Static() bool
 //	(Site) Lookup(id) *Task
 //	(*Task) Timing(Envs) (Timing, error), (*Count) Of(Envs, hosts) (int, error)
 //	(*Task) Refs() []TaskRef                         tasks its expressions mention, with the local name
