@@ -91,7 +91,7 @@ const GroupEntered event.Type = "group_entered"
 // Fold reads a log. A torn end is no error: State.Torn tells of it. The errors are *DamageError and those of r; the
 // State then holds what the lines before say.
 func Fold(r io.Reader) (*State, error) {
-	s := &State{Instances: map[string]*Instance{}, Machines: map[string]event.Machine{}, Entries: map[string]Entry{}}
+	s := newState()
 	var failed error
 	for rec, err := range Records(r) {
 		if err != nil {
@@ -106,6 +106,10 @@ func Fold(r io.Reader) (*State, error) {
 		s.Torn, failed = torn.Bytes, nil
 	}
 	return s, failed
+}
+
+func newState() *State {
+	return &State{Instances: map[string]*Instance{}, Machines: map[string]event.Machine{}, Entries: map[string]Entry{}}
 }
 
 func (s *State) add(e event.Event) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kflow/kflow/engine/event"
 	"github.com/kflow/kflow/engine/mask"
+	"github.com/kflow/kflow/engine/sched"
 )
 
 // Journal is where the events of a run are kept: a checkpoint.Run, or nothing (Forget).
@@ -38,19 +39,20 @@ type bus struct {
 	mask   *mask.Masker
 	sink   event.Sink
 	seq    int64
+	clock  sched.Clock
 	last   time.Time // of the last event: a long silence is broken
 	broken error     // the log can't take more
 }
 
-func newBus(log Journal, m *mask.Masker, sink event.Sink) *bus {
-	return &bus{log: log, mask: m, sink: sink, seq: log.Seq(), last: time.Now()}
+func newBus(log Journal, m *mask.Masker, sink event.Sink, clock sched.Clock) *bus {
+	return &bus{log: log, mask: m, sink: sink, seq: log.Seq(), clock: clock, last: clock.Now()}
 }
 
 func (b *bus) emit(e event.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seq++
-	e.Seq, e.Time = b.seq, time.Now()
+	e.Seq, e.Time = b.seq, b.clock.Now()
 	b.last = e.Time
 	e = b.mask.Event(e)
 	if err := b.log.Append(e); err != nil && b.broken == nil {
@@ -74,5 +76,5 @@ func (b *bus) commit() error {
 func (b *bus) quiet() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return time.Since(b.last)
+	return b.clock.Now().Sub(b.last)
 }

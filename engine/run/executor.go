@@ -187,7 +187,7 @@ func (s *Session) stale(in sched.Instance) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.results[in]
-	return o != nil && !o.expires.IsZero() && time.Until(o.expires) < margin
+	return o != nil && !o.expires.IsZero() && o.expires.Sub(s.Clock.Now()) < margin
 }
 
 // result turns an outcome into a result and keeps the outputs.

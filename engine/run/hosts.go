@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/kflow/kflow/engine/event"
 	"github.com/kflow/kflow/engine/task"
@@ -36,16 +35,25 @@ func (e *hostError) Unwrap() []error { return e.errs }
 func (s *Session) connect(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, i := range s.plan.UsedHosts() {
-		wg.Go(func() { s.dial(ctx, s.hosts[i]) })
+		s.hold(&wg, func() { s.dial(ctx, s.hosts[i]) })
 	}
 	if s.usesController() {
-		wg.Go(func() { s.dial(ctx, s.controller) })
+		s.hold(&wg, func() { s.dial(ctx, s.controller) })
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return s.refused()
+}
+
+// hold runs f in a goroutine; time that is simulated does not pass while f does not wait for it.
+func (s *Session) hold(wg *sync.WaitGroup, f func()) {
+	s.Clock.Hold()
+	wg.Go(func() {
+		defer s.Clock.Release()
+		f()
+	})
 }
 
 func (s *Session) usesController() bool {
@@ -58,7 +66,7 @@ func (s *Session) usesController() bool {
 }
 
 func (s *Session) dial(ctx context.Context, h *host) {
-	start := time.Now()
+	start := s.Clock.Now()
 	conn, err := s.dialer.Dial(ctx, h.target)
 	h.mu.Lock()
 	h.conn, h.err = conn, err
@@ -71,7 +79,7 @@ func (s *Session) dial(ctx context.Context, h *host) {
 		s.bus.emit(event.Event{Type: event.HostLost, Host: h.name, Failure: failureOf(err)})
 		return
 	}
-	s.bus.emit(event.Event{Type: event.HostUp, Host: h.name, Machine: machineOf(conn.Facts(), h.target), Duration: time.Since(start)})
+	s.bus.emit(event.Event{Type: event.HostUp, Host: h.name, Machine: machineOf(conn.Facts(), h.target), Duration: s.Clock.Now().Sub(start)})
 }
 
 func machineOf(f *task.Facts, t transport.Target) *event.Machine {

@@ -17,7 +17,7 @@ var (
 // Started implements sched.Observer.
 func (s *Session) Started(in sched.Instance, attempt int) {
 	s.mu.Lock()
-	s.running[in] = time.Now()
+	s.running[in] = s.Clock.Now()
 	s.mu.Unlock()
 	e := s.about(in)
 	e.Type, e.Attempt = event.InstanceStarted, attempt
@@ -38,7 +38,7 @@ func (s *Session) Ended(in sched.Instance, end sched.Ending) {
 	e.Attempt = len(end.Attempts) + 1
 	s.mu.Lock()
 	if t, ok := s.running[in]; ok {
-		e.Duration = time.Since(t)
+		e.Duration = s.Clock.Now().Sub(t)
 		delete(s.running, in)
 	}
 	o := s.results[in]

@@ -30,9 +30,10 @@ type Config struct {
 	Mask     *mask.Masker
 	Sink     event.Sink
 	Limits   sched.Limits
+	Clock    sched.Clock      // nil = the machine's
 	Info     map[string]any   // what a resume needs to know; no secrets
 	Signals  <-chan os.Signal // the first stops softly, the second at once
-	Quiet    time.Duration    // silence after which the run says what it waits for; 0 = 10 s
+	Quiet    time.Duration    // silence after which the run says what it waits for; 0 = 10 s, < 0 = it never does
 	Playbook string           // paths, for the log
 	Source   string           // of the inventory
 }
@@ -102,7 +103,7 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	err := s.connect(ctx)
 	defer s.hangUp()
 	if err != nil {
-		s.bus.emit(event.Event{Type: event.RunEnded, Run: c.Log.ID(), Exit: exitUnreachable, Duration: time.Since(s.start), Roots: rootsOf(err)})
+		s.bus.emit(event.Event{Type: event.RunEnded, Run: c.Log.ID(), Exit: exitUnreachable, Duration: s.Clock.Now().Sub(s.start), Roots: rootsOf(err)})
 		return Result{Exit: exitUnreachable}, errors.Join(err, s.bus.commit())
 	}
 	return s.carryOut(ctx)
@@ -113,8 +114,11 @@ func newSession(c Config) *Session {
 	if err != nil {
 		panic(err) // the struct of facts is no JSON: a mistake of the programmer
 	}
+	if c.Clock == nil {
+		c.Clock = sched.SystemClock()
+	}
 	s := &Session{
-		Config: c, plan: c.Plan, dialer: c.Dialer, bus: newBus(c.Log, c.Mask, c.Sink), noFacts: zero, start: time.Now(),
+		Config: c, plan: c.Plan, dialer: c.Dialer, bus: newBus(c.Log, c.Mask, c.Sink, c.Clock), noFacts: zero, start: c.Clock.Now(),
 		results: map[sched.Instance]*outcome{}, running: map[sched.Instance]time.Time{}, lost: map[int]bool{},
 		anew: make([]map[int]bool, len(c.Plan.Leaves)), machines: map[int]*event.Machine{},
 	}
@@ -151,7 +155,7 @@ func rootsOf(err error) []event.Root {
 
 func (s *Session) carryOut(ctx context.Context) (Result, error) {
 	spec := *s.plan.Spec
-	spec.Limits = s.Limits
+	spec.Limits, spec.Clock = s.Limits, s.Clock
 	spec.Tasks = s.withReuse(spec.Tasks)
 	scheduler, err := sched.New(spec)
 	if err != nil {
@@ -211,6 +215,9 @@ func (s *Session) signals(ctx context.Context, cancel context.CancelCauseFunc) {
 // breakSilence says what is waited for when nothing else was said for a while.
 func (s *Session) breakSilence(ctx context.Context) {
 	quiet := s.Quiet
+	if quiet < 0 {
+		return
+	}
 	if quiet == 0 {
 		quiet = 10 * time.Second
 	}
@@ -242,7 +249,7 @@ func (s *Session) sayWaiting() {
 	if n == 0 {
 		return
 	}
-	line := fmt.Sprintf("still running for %s", time.Since(since).Round(time.Second))
+	line := fmt.Sprintf("still running for %s", s.Clock.Now().Sub(since).Round(time.Second))
 	if n > 1 {
 		line += fmt.Sprintf(", and %d more", n-1)
 	}
@@ -252,7 +259,7 @@ func (s *Session) sayWaiting() {
 func (s *Session) end(sum sched.Summary, interrupted bool, err error) (Result, error) {
 	r := Result{Summary: sum, Interrupted: interrupted, Unreachable: len(s.lost)}
 	r.Exit = exitCode(sum, interrupted)
-	e := event.Event{Type: event.RunEnded, Run: s.Log.ID(), Counts: sum.Counts, Exit: r.Exit, Duration: time.Since(s.start)}
+	e := event.Event{Type: event.RunEnded, Run: s.Log.ID(), Counts: sum.Counts, Exit: r.Exit, Duration: s.Clock.Now().Sub(s.start)}
 	for _, root := range sum.Roots {
 		if root.Allowed && root.Blocked == 0 {
 			continue
