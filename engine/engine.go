@@ -67,6 +67,7 @@ type Config struct {
 	State     string // folder of runs; "" = the user's
 	Kinds     *task.Registry
 	Version   string
+	Stage     *Stage // not nil: it is rehearsed on simulated hosts
 	Ask       func(ctx context.Context, prompt string) (string, error) // nil: there is nobody to ask
 }
 
@@ -87,7 +88,7 @@ type Project struct {
 func Open(ctx context.Context, cfg Config) (*Project, diag.List) {
 	var found diag.List
 	p := &Project{cfg: cfg}
-	if !cfg.Sketch {
+	if !cfg.Sketch && cfg.Stage == nil {
 		if err := p.openStore(); err != nil {
 			return nil, failed(err)
 		}
@@ -150,6 +151,10 @@ func (p *Project) readRest(pb *playbook.Playbook, found *diag.List) {
 	if found.HasErrors() || p.cfg.Sketch {
 		return
 	}
+	if p.cfg.Stage != nil {
+		p.stageTargets()
+		return
+	}
 	if err := p.makeTargets(); err != nil {
 		found.Extend(failed(err))
 	}
@@ -180,6 +185,9 @@ func (p *Project) inputs(pb *playbook.Playbook, found *diag.List) *playbook.Valu
 }
 
 func (p *Project) inventory(pb *playbook.Playbook, found *diag.List) *inventory.Inventory {
+	if p.cfg.Stage != nil {
+		return p.staged(pb, found)
+	}
 	file := p.cfg.Inventory
 	if file == "" {
 		file = pb.Inventory
