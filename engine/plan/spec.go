@@ -23,7 +23,34 @@ func (m *maker) makeSpec() {
 	}
 	for _, l := range m.Leaves {
 		m.Spec.Tasks = append(m.Spec.Tasks, m.leaf(l))
+		m.waitsInside(l)
 	}
+}
+
+// waitsInside refuses what would wait for ever: a step that waits for all hosts inside a block that lets in a part of
+// them, or that starts again on one of them.
+func (m *maker) waitsInside(l *Leaf) {
+	for _, e := range l.Needs {
+		if e.Form != sched.AllHosts {
+			continue
+		}
+		for p := l.Task.Parent; p != nil; p = p.Parent {
+			if (p.Lock == "" && p.MaxParallel == nil && p.Retry == nil) || !inside(m.Leaves[e.From].Task, p) {
+				continue
+			}
+			m.found.Errorf(e.Need.Pos, "`%s` waits here for all hosts of `%s`, inside `%s`, which holds a lock, has max_parallel or retry",
+				l.Task.Path, m.Leaves[e.From].Task.Path, p.Path).Hintf("write `%s@host`, or move one of them out of the block", m.Leaves[e.From].Task.ID)
+		}
+	}
+}
+
+func inside(t, block *playbook.Task) bool {
+	for p := t.Parent; p != nil; p = p.Parent {
+		if p == block {
+			return true
+		}
+	}
+	return false
 }
 
 // healing is the policy for failures that can heal by themselves: a lock is held, an API is not up yet.

@@ -170,10 +170,8 @@ func (p *Plan) Check(found *diag.List) {
 
 func (p *Plan) checkAssert(a playbook.Assertion, found *diag.List) {
 	for _, host := range p.hostsOf[a.Task] {
-		if a.Task.When != nil {
-			if run, err := p.Condition(a.Task.When, host, nil, nil); err != nil || !run {
-				continue
-			}
+		if !p.holdAll(a.When, host) {
+			continue
 		}
 		r, err := p.Value(a.That, host, nil, nil)
 		if err != nil {
@@ -188,6 +186,15 @@ func (p *Plan) checkAssert(a playbook.Assertion, found *diag.List) {
 		found.Errorf(a.That.Pos, "%s (on %s)", p.message(a, host), p.Hosts[host].Name)
 		return
 	}
+}
+
+func (p *Plan) holdAll(conditions []*playbook.Code, host int) bool {
+	for _, c := range conditions {
+		if yes, err := p.Condition(c, host, nil, nil); err != nil || !yes {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *Plan) message(a playbook.Assertion, host int) string {
