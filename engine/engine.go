@@ -67,7 +67,7 @@ type Config struct {
 	State     string // folder of runs; "" = the user's
 	Kinds     *task.Registry
 	Version   string
-	Stage     *Stage // not nil: it is rehearsed on simulated hosts
+	Stage     *Stage                                                   // not nil: it is rehearsed on simulated hosts
 	Ask       func(ctx context.Context, prompt string) (string, error) // nil: there is nobody to ask
 }
 
