@@ -26,6 +26,7 @@ type Known interface {
 type Outcome struct {
 	Status  event.Status
 	Changed bool
+	Allowed bool // a failure within allow_failure or max_failures
 	Outputs any
 }
 
@@ -291,18 +292,24 @@ func (b *envBuilder) hostName() string {
 
 // outcome of a task on a host; a block or part has that of its leaves together.
 func (b *envBuilder) outcome(t *playbook.Task, host int) (event.Status, bool) {
-	status, changed := event.OK, false
+	if t.Leaf() {
+		o, _ := b.known.Outcome(b.leafOf[t], host)
+		return o.Status, o.Changed
+	}
+	status, changed := event.Skipped, false
 	for _, l := range t.Leaves() {
-		if !slices.Contains(b.hostsOf[l], host) {
+		if l.Run == playbook.OnDemand || !slices.Contains(b.hostsOf[l], host) {
 			continue
 		}
 		o, ok := b.known.Outcome(b.leafOf[l], host)
-		if !ok {
-			return event.Pending, changed
-		}
 		changed = changed || o.Changed
-		if t.Leaf() || !o.Status.Good() {
+		switch {
+		case !ok:
+			return event.Pending, changed
+		case !o.Status.Good() && !o.Allowed:
 			return o.Status, changed
+		case o.Status != event.Skipped:
+			status = event.OK
 		}
 	}
 	if changed {

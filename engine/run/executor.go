@@ -1,13 +1,16 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kflow/kflow/engine/event"
 	"github.com/kflow/kflow/engine/job"
+	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/sched"
 	"github.com/kflow/kflow/engine/transport"
 )
@@ -29,7 +32,7 @@ type attempt struct {
 	n    int
 	ctl  sched.Control
 	host *host
-	once bool // what it does may not be done twice
+	once bool // what was sent may not be done twice
 }
 
 func (a *attempt) do(ctx context.Context) sched.Result {
@@ -41,7 +44,6 @@ func (a *attempt) do(ctx context.Context) sched.Result {
 	if err != nil {
 		return sched.Result{Status: event.Failed, Err: err}
 	}
-	a.once = work.action
 	out, err := a.send(ctx, conn, work)
 	if err == nil && out.NeedsLazy {
 		first := work
@@ -76,10 +78,10 @@ func (a *attempt) where(ctx context.Context) (transport.Conn, error) {
 
 func (a *attempt) firstReachable(ctx context.Context) (transport.Conn, error) {
 	var errs []error
-	for _, i := range a.leaf.Place.Hosts {
+	for _, i := range a.byHope() {
 		a.host = a.hosts[i]
 		conn, err := a.open(ctx, a.host, a.n > 1)
-		if err == nil && !a.isLost(i) {
+		if err == nil {
 			return conn, nil
 		}
 		errs = append(errs, err)
@@ -87,10 +89,20 @@ func (a *attempt) firstReachable(ctx context.Context) (transport.Conn, error) {
 	return nil, &transport.Unreachable{Host: "every host of `at`", Stage: transport.Dial, Err: errors.Join(errs...)}
 }
 
-func (s *Session) isLost(i int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lost[i]
+// byHope are the hosts that reachable() names: those that were lost in this run come last.
+func (a *attempt) byHope() []int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	hosts := slices.Clone(a.leaf.Place.Hosts)
+	slices.SortStableFunc(hosts, func(x, y int) int { return cmp.Compare(lateIf(a.lost[x]), lateIf(a.lost[y])) })
+	return hosts
+}
+
+func lateIf(lost bool) int {
+	if lost {
+		return 1
+	}
+	return 0
 }
 
 func (a *attempt) send(ctx context.Context, conn transport.Conn, w *work) (*job.Outcome, error) {
@@ -99,6 +111,7 @@ func (a *attempt) send(ctx context.Context, conn transport.Conn, w *work) (*job.
 		Instance: name, Kind: a.leaf.Task.Kind.Name, Items: w.items, Mode: job.Apply,
 		HasLazy: a.leaf.lazy, LazyGiven: w.lazyGiven, Secrets: w.secrets,
 	}
+	a.once = w.action
 	return conn.Do(ctx, req, func(p job.Progress) { a.progress(name, p) })
 }
 
@@ -109,6 +122,8 @@ func (a *attempt) progress(name string, p job.Progress) {
 		e.Type, e.Summary, e.Diff = event.Change, p.Change.Summary, p.Change.Diff
 	case p.Log != "":
 		e.Type, e.Line = event.Log, p.Log
+	case p.Output != "" && a.leaf.Task.SecretOutputs:
+		return // may be what is not known to be a secret before the task has ended
 	case p.Output != "":
 		e.Type, e.Line = event.Output, p.Output
 	default:
@@ -119,6 +134,9 @@ func (a *attempt) progress(name string, p job.Progress) {
 
 // unreachable is the result of a request that did not reach its host, or whose connection was lost.
 func (a *attempt) unreachable(ctx context.Context, err error) sched.Result {
+	if ctx.Err() != nil && a.once {
+		return unknown(context.Cause(ctx).Error() + ", and the host gave no answer")
+	}
 	if ctx.Err() != nil {
 		return ended(context.Cause(ctx))
 	}
@@ -127,12 +145,37 @@ func (a *attempt) unreachable(ctx context.Context, err error) sched.Result {
 		return sched.Result{Status: event.Failed, Err: err}
 	}
 	if u.Stage == transport.Lost && a.once {
-		return sched.Result{Status: event.Unknown, Err: &job.Failure{
-			Summary: u.Error(),
-			Hint:    "whether it was carried out is not known, and it is not safe to repeat: look at the host; `rerun: safe` on the command lets kflow repeat it",
-		}}
+		return unknown(u.Error())
 	}
-	return sched.Result{Status: event.Unreachable, Err: err, Retryable: u.Stage == transport.Lost || u.Transient, HostLost: true}
+	a.passOver()
+	return sched.Result{Status: event.Unreachable, Err: err, Retryable: a.mayHeal(u), HostLost: !a.leaf.Place.Elsewhere}
+}
+
+// unknown is the result of an action that may have happened, or not.
+func unknown(why string) sched.Result {
+	return sched.Result{Status: event.Unknown, Err: &job.Failure{
+		Summary: why,
+		Hint:    "whether it was carried out is not known, and it is not safe to repeat: look at the host; `rerun: safe` on the command lets kflow repeat it",
+	}}
+}
+
+// mayHeal tells whether another attempt can reach a host: the same one later, or with reachable() another one.
+func (a *attempt) mayHeal(u *transport.Unreachable) bool {
+	return u.Stage == transport.Lost || u.Transient || a.leaf.Place.Reachable
+}
+
+// passOver makes the next attempt take another of the hosts that reachable() names: this one does not answer.
+func (a *attempt) passOver() {
+	if !a.leaf.Place.Reachable || a.host == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, i := range a.leaf.Place.Hosts {
+		if a.hosts[i] == a.host {
+			a.lost[i] = true
+		}
+	}
 }
 
 func ended(cause error) sched.Result {
@@ -220,7 +263,7 @@ func (a *attempt) result(out *job.Outcome, w *work) sched.Result {
 
 // keep takes the outputs over. Those of a loop are a list.
 func (a *attempt) keep(o *outcome, out *job.Outcome) error {
-	var all []any
+	all := []any{}
 	for _, raw := range out.Outputs {
 		if len(raw) == 0 {
 			raw = []byte("null")
@@ -239,6 +282,8 @@ func (a *attempt) keep(o *outcome, out *job.Outcome) error {
 	}
 	if a.leaf.Task.SecretOutputs {
 		a.Mask.Learn(texts(o.outputs)...)
+	}
+	if a.leaf.Task.SecretOutputs || a.leaf.Task.Run == playbook.OnDemand { // what is made on demand does not last
 		o.secret = true
 	} else {
 		o.secret = a.holdsSecret(o.outputs)
@@ -275,6 +320,10 @@ func texts(v any) []string {
 func (s *Session) ran(in sched.Instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.markAnew(in)
+}
+
+func (s *Session) markAnew(in sched.Instance) {
 	if s.anew[in.Task] == nil {
 		s.anew[in.Task] = map[int]bool{}
 	}

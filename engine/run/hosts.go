@@ -1,10 +1,12 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/kflow/kflow/engine/event"
@@ -17,10 +19,13 @@ type host struct {
 	name   string
 	target transport.Target
 
-	mu    sync.Mutex
-	conn  transport.Conn
-	err   error // why it could not be reached
-	facts map[string]any
+	redial sync.Mutex // held while it is dialled once more: all who want it share one connection
+
+	mu       sync.Mutex
+	conn     transport.Conn
+	err      error // why it could not be reached
+	facts    map[string]any
+	dialling bool
 }
 
 // hostError stops a run before anything is touched: a host that is configured wrongly, or is not who it should be.
@@ -41,6 +46,7 @@ func (s *Session) connect(ctx context.Context) error {
 		s.hold(&wg, func() { s.dial(ctx, s.controller) })
 	}
 	wg.Wait()
+	s.connected.Store(true)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -67,9 +73,12 @@ func (s *Session) usesController() bool {
 
 func (s *Session) dial(ctx context.Context, h *host) {
 	start := s.Clock.Now()
+	h.mu.Lock()
+	h.dialling = true
+	h.mu.Unlock()
 	conn, err := s.dialer.Dial(ctx, h.target)
 	h.mu.Lock()
-	h.conn, h.err = conn, err
+	h.conn, h.err, h.dialling = conn, err, false
 	if err == nil {
 		h.facts, err = plainFacts(conn.Facts())
 		h.err = err
@@ -80,6 +89,25 @@ func (s *Session) dial(ctx context.Context, h *host) {
 		return
 	}
 	s.bus.emit(event.Event{Type: event.HostUp, Host: h.name, Machine: machineOf(conn.Facts(), h.target), Duration: s.Clock.Now().Sub(start)})
+}
+
+// dialling names the hosts that are being dialled before anything has begun; "" means that this is over.
+func (s *Session) dialling() string {
+	if s.connected.Load() {
+		return ""
+	}
+	var names []string
+	for _, h := range append(s.hosts[:len(s.hosts):len(s.hosts)], s.controller) {
+		h.mu.Lock()
+		if h.dialling {
+			names = append(names, h.name)
+		}
+		h.mu.Unlock()
+	}
+	if len(names) > 3 {
+		names = append(names[:3], fmt.Sprintf("%d more", len(names)-3))
+	}
+	return cmp.Or(strings.Join(names, ", "), "hosts")
 }
 
 func machineOf(f *task.Facts, t transport.Target) *event.Machine {
@@ -119,18 +147,28 @@ func (s *Session) refused() error {
 	return &hostError{errs}
 }
 
-// open returns the connection of a host, dialling again if the first dial failed.
+// open returns the connection of a host, dialling again if it could not be reached before.
 func (s *Session) open(ctx context.Context, h *host, again bool) (transport.Conn, error) {
-	h.mu.Lock()
-	conn, err := h.conn, h.err
-	h.mu.Unlock()
-	if err != nil && again {
-		s.dial(ctx, h)
-		h.mu.Lock()
-		conn, err = h.conn, h.err
-		h.mu.Unlock()
+	conn, err := h.state()
+	if err == nil || !again {
+		return conn, err
 	}
-	return conn, err
+	if !h.redial.TryLock() {
+		s.Clock.Release() // whoever dials may wait for time to pass
+		h.redial.Lock()
+		s.Clock.Hold()
+	}
+	defer h.redial.Unlock()
+	if _, now := h.state(); now == err { // nobody else has tried meanwhile
+		s.dial(ctx, h)
+	}
+	return h.state()
+}
+
+func (h *host) state() (transport.Conn, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.conn, h.err
 }
 
 func (s *Session) hangUp() {

@@ -3,17 +3,20 @@ package run
 import (
 	"slices"
 
+	"github.com/kflow/kflow/engine/expr"
 	"github.com/kflow/kflow/engine/plan"
 	"github.com/kflow/kflow/engine/playbook"
+	"github.com/kflow/kflow/engine/sched"
 )
 
 // leaf is a task with what the executor asks of it for every instance, worked out once.
 type leaf struct {
 	*plan.Leaf
 	lazy      bool
-	producers []int // leaves that run on demand for its lazy parameters
-	read      bool  // another task reads its outputs
-	data      []int // leaves whose outputs its parameters read
+	producers []int        // leaves that run on demand for its lazy parameters
+	read      bool         // an expression reads its outputs
+	data      []sched.Need // leaves whose outputs its parameters read
+	after     []sched.Need // what it needs, with the needs of the groups around it
 }
 
 func makeLeaves(p *plan.Plan) []*leaf {
@@ -28,16 +31,78 @@ func makeLeaves(p *plan.Plan) []*leaf {
 				l.lazy = true
 				add(&l.producers, e.From)
 			case playbook.ByData:
-				add(&l.data, e.From)
-				out[e.From].read = true
+				add(&l.data, sched.Need{Task: e.From, Form: e.Form})
 			}
 		}
 		l.lazy = l.lazy || hasLazy(l.Task.Params)
+		l.after = needsOf(p.Spec, p.Spec.Tasks[l.Index].Needs, p.Spec.Tasks[l.Index].Group)
+	}
+	for t := range readers(p) {
+		if i, ok := p.LeafOf(t); ok {
+			out[i].read = true
+		}
 	}
 	return out
 }
 
-func add(list *[]int, x int) {
+// needsOf are needs, and those of the groups around.
+func needsOf(spec *sched.Spec, needs []sched.Need, group int) []sched.Need {
+	needs = slices.Clone(needs)
+	for ; group != sched.None; group = spec.Groups[group].Group {
+		needs = append(needs, spec.Groups[group].Needs...)
+	}
+	return needs
+}
+
+// readers are the tasks that any expression reads, those behind the outputs of parts included.
+func readers(p *plan.Plan) map[*playbook.Task]bool {
+	read := map[*playbook.Task]bool{}
+	for _, t := range p.Playbook.All() {
+		for _, r := range t.Refs() {
+			markRead(read, r.Target)
+		}
+	}
+	return read
+}
+
+func markRead(read map[*playbook.Task]bool, t *playbook.Task) {
+	if read[t] {
+		return
+	}
+	read[t] = true
+	if t.Part == nil {
+		return
+	}
+	for _, o := range t.Part.Outputs {
+		o.Value.Walk(func(v *playbook.Value) {
+			for _, r := range refsIn(v) {
+				if inner := v.Site.Lookup(r); inner != nil {
+					markRead(read, inner)
+				}
+			}
+		})
+	}
+}
+
+// refsIn are the ids of the tasks that the expressions right in a value mention.
+func refsIn(v *playbook.Value) []string {
+	var refs []expr.Ref
+	if v.Expr != nil {
+		refs = v.Expr.Refs()
+	}
+	if v.Template != nil {
+		refs = append(refs, v.Template.Refs()...)
+	}
+	var ids []string
+	for _, r := range refs {
+		if r.Root == "tasks" && len(r.Path) > 0 {
+			ids = append(ids, r.Path[0])
+		}
+	}
+	return ids
+}
+
+func add[T comparable](list *[]T, x T) {
 	if !slices.Contains(*list, x) {
 		*list = append(*list, x)
 	}

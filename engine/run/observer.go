@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/plan"
 	"github.com/kflow/kflow/engine/sched"
 )
 
@@ -35,29 +36,36 @@ func (s *Session) AttemptFailed(in sched.Instance, attempt int, r sched.Result, 
 func (s *Session) Ended(in sched.Instance, end sched.Ending) {
 	e := s.about(in)
 	e.Type, e.Status, e.Allowed, e.When = event.InstanceEnded, end.Status, end.Allowed, end.When
-	e.Attempt = len(end.Attempts) + 1
-	s.mu.Lock()
-	if t, ok := s.running[in]; ok {
-		e.Duration = s.Clock.Now().Sub(t)
-		delete(s.running, in)
+	if end.Started {
+		e.Attempt = len(end.Attempts) + 1
 	}
-	o := s.results[in]
-	s.mu.Unlock()
 	if !end.Status.Good() {
 		e.Failure = failureOf(end.Err)
 	}
 	for _, r := range end.Roots {
 		e.BlockedBy = append(e.BlockedBy, s.plan.Name(r))
 	}
-	if o != nil && end.Status.Good() {
-		fill(&e, o)
+	s.mu.Lock()
+	if t, ok := s.running[in]; ok {
+		e.Duration = s.Clock.Now().Sub(t)
+		delete(s.running, in)
 	}
-	if end.Status == event.Unreachable && end.HostLost {
-		s.mu.Lock()
-		s.lost[in.Host] = true
-		s.mu.Unlock()
-	}
+	fill(&e, s.ended(in, end))
+	s.mu.Unlock()
 	s.bus.emit(e)
+}
+
+// ended keeps how an instance ended, for expressions: one that failed or was skipped has no outcome from its attempts.
+func (s *Session) ended(in sched.Instance, end sched.Ending) *outcome {
+	if end.Status == event.Unreachable && end.HostLost {
+		s.lost[in.Host] = true
+	}
+	o := s.results[in]
+	if o == nil || !end.Status.Good() || end.Status == event.Skipped {
+		o = &outcome{status: end.Status, allowed: end.Allowed}
+		s.results[in] = o
+	}
+	return o
 }
 
 // fill adds what a result is kept for.
@@ -95,6 +103,17 @@ func (s *Session) about(in sched.Instance) event.Event {
 	l := s.plan.Leaves[in.Task]
 	return event.Event{
 		Instance: s.plan.Name(in), Task: l.Task.Path, Title: l.Task.Title, Kind: l.Task.Kind.Name, Host: s.plan.Hosts[in.Host].Name,
-		Pos: l.Task.Pos.String(),
+		At: s.at(l.Place), Pos: l.Task.Pos.String(),
 	}
+}
+
+// at is where an instance is carried out, where that is known beforehand and not its own host.
+func (s *Session) at(p plan.Place) string {
+	switch {
+	case p.Controller:
+		return s.controller.name
+	case len(p.Hosts) == 1:
+		return s.plan.Hosts[p.Hosts[0]].Name
+	}
+	return ""
 }

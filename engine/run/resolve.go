@@ -57,10 +57,10 @@ func (s *Session) turns(l *leaf, in sched.Instance) ([]any, error) {
 		return []any{nil}, nil
 	}
 	r, err := s.plan.Value(l.Task.ForEach, in.Host, s.known, nil)
+	s.Mask.Learn(r.Secrets...)
 	if err != nil {
 		return nil, err
 	}
-	s.Mask.Learn(r.Secrets...)
 	list, ok := r.Value.([]any)
 	if !ok {
 		return nil, fmt.Errorf("`for_each` wants a list, not %v", r.Value)
@@ -70,10 +70,10 @@ func (s *Session) turns(l *leaf, in sched.Instance) ([]any, error) {
 
 func (s *Session) params(l *leaf, in sched.Instance, item any, lazy bool) (json.RawMessage, []string, error) {
 	r, err := s.plan.Params(l.Leaf, in.Host, s.known, item, lazy)
+	s.Mask.Learn(r.Secrets...) // an error may quote them
 	if err != nil {
 		return nil, nil, err
 	}
-	s.Mask.Learn(r.Secrets...)
 	if err := s.announceFiles(l, r); err != nil {
 		return nil, nil, err
 	}
@@ -135,9 +135,12 @@ func (s *Session) dataOf(l *leaf, in sched.Instance) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range l.data {
-		for _, h := range s.plan.Leaves[d].Hosts {
-			if o := s.results[sched.Instance{Task: d, Host: h}]; o != nil {
-				out = append(out, fmt.Sprintf("%d:%s", h, o.fingerprint))
+		for _, h := range s.plan.Leaves[d.Task].Hosts {
+			if d.Form == sched.SameHost && h != in.Host {
+				continue // not waited for: what is known of it is a matter of chance
+			}
+			if o := s.results[sched.Instance{Task: d.Task, Host: h}]; o != nil {
+				out = append(out, s.plan.Leaves[d.Task].Task.Path+"@"+s.plan.Hosts[h].Name+":"+o.fingerprint)
 			}
 		}
 	}
@@ -153,7 +156,7 @@ func (s *Session) Outcome(leaf, host int) (plan.Outcome, bool) {
 	if o == nil {
 		return plan.Outcome{}, false
 	}
-	return plan.Outcome{Status: o.status, Changed: o.changed, Outputs: o.outputs}, true
+	return plan.Outcome{Status: o.status, Changed: o.changed, Allowed: o.allowed, Outputs: o.outputs}, true
 }
 
 // Facts implements plan.Known.

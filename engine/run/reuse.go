@@ -2,74 +2,110 @@ package run
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/kflow/kflow/engine/checkpoint"
 	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/job"
+	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/sched"
 )
-
-// presets are the instances whose end needs no second look: failures that were tolerated. All others are decided when it
-// is their turn (see When).
-func (s *Session) presets() []sched.Preset {
-	if s.Prior == nil {
-		return nil
-	}
-	var out []sched.Preset
-	for _, l := range s.plan.Leaves {
-		for _, h := range l.Hosts {
-			in := sched.Instance{Task: l.Index, Host: h}
-			if p := s.Prior.Instances[s.plan.Name(in)]; p != nil && p.Allowed && p.Status == event.Failed {
-				out = append(out, sched.Preset{Instance: in, Status: p.Status, Allowed: true})
-			}
-		}
-	}
-	return out
-}
 
 // When implements sched.Executor: what an earlier session did and what still holds is not done again; else the condition
 // decides.
 func (s *Session) When(_ context.Context, in sched.Instance) sched.Condition {
 	l := s.leaves[in.Task]
-	text := ""
-	if l.Task.When != nil {
-		text = l.Task.When.Text()
-	}
-	if prior := s.prior(in); prior != nil {
-		if prior.Status == event.Skipped && prior.When == text && text != "" {
-			return sched.Condition{Text: text}
-		}
-		if o := s.holds(l, in, prior); o != nil {
-			s.mu.Lock()
-			s.results[in] = o
-			s.mu.Unlock()
-			return sched.Condition{Run: true, Result: &sched.Result{Status: event.Reused}}
-		}
-		if r := s.unknownAction(l, in, prior); r != nil {
-			return sched.Condition{Run: true, Result: r}
+	if prior := s.take(in); prior != nil {
+		if c := s.earlier(l, in, prior); c != nil {
+			return *c
 		}
 	}
+	s.ran(in) // or will not: in any case it is decided anew
 	if l.Task.When == nil {
 		return sched.Condition{Run: true}
 	}
 	ok, err := s.plan.Condition(l.Task.When, in.Host, s, nil)
 	if err != nil {
-		return sched.Condition{Text: text, Result: &sched.Result{Status: event.Failed, Err: err}}
+		return sched.Condition{Text: l.Task.When.Text(), Result: &sched.Result{Status: event.Failed, Err: err}}
 	}
-	return sched.Condition{Run: ok, Text: text}
+	return sched.Condition{Run: ok, Text: l.Task.When.Text()}
 }
 
-func (s *Session) prior(in sched.Instance) *checkpoint.Instance {
-	if s.Prior == nil {
+// take is what earlier sessions say of an instance. It is asked for once: a block that starts again at its first step does
+// its steps again.
+func (s *Session) take(in sched.Instance) *checkpoint.Instance {
+	if s.Prior == nil || s.leaves[in.Task].Task.Run == playbook.OnDemand {
 		return nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken[in] {
+		return nil
+	}
+	s.taken[in] = true
 	return s.Prior.Instances[s.plan.Name(in)]
+}
+
+// earlier decides an instance by what earlier sessions say of it; nil means that they decide nothing.
+func (s *Session) earlier(l *leaf, in sched.Instance, prior *checkpoint.Instance) *sched.Condition {
+	switch {
+	case s.skippedBefore(l, in, prior):
+		return &sched.Condition{Text: l.Task.When.Text()}
+	case s.toleratedBefore(l, in, prior):
+		return &sched.Condition{Run: true, Result: &sched.Result{Status: prior.Status, Err: earlierFailure(prior)}}
+	}
+	if o := s.holds(l, in, prior); o != nil {
+		s.mu.Lock()
+		s.results[in] = o
+		s.mu.Unlock()
+		return &sched.Condition{Run: true, Result: &sched.Result{Status: event.Reused}}
+	}
+	if r := s.unknownAction(l, in, prior); r != nil {
+		return &sched.Condition{Run: true, Result: r}
+	}
+	return nil
+}
+
+// skippedBefore tells whether a condition said no, and need not be asked again. It may well say something else now,
+// because of what the run has done since.
+func (s *Session) skippedBefore(l *leaf, in sched.Instance, prior *checkpoint.Instance) bool {
+	d := prior.Done
+	return d != nil && d.Status == event.Skipped && l.Task.When != nil && d.When == l.Task.When.Text() && s.stands(l, in, d)
+}
+
+// toleratedBefore tells whether an instance has failed within what its task allows: that is no reason to try again.
+func (s *Session) toleratedBefore(l *leaf, in sched.Instance, prior *checkpoint.Instance) bool {
+	if !tolerated(prior) {
+		return false
+	}
+	allows := l.Task.AllowFailure || l.Task.MaxFailures != nil
+	was := s.Prior.Machines[s.plan.Hosts[in.Host].Name]
+	return allows && !s.neededRanAnew(l.after, in.Host, prior.Ended) && s.sameMachine(in.Host, &was)
+}
+
+func tolerated(prior *checkpoint.Instance) bool {
+	return prior.Allowed && (prior.Status == event.Failed || prior.Status == event.TimedOut)
+}
+
+// earlierFailure is the failure of an earlier session.
+func earlierFailure(prior *checkpoint.Instance) error {
+	f := prior.Failure
+	if f == nil {
+		return errors.New("it failed in an earlier session")
+	}
+	return &job.Failure{Summary: f.Summary, Step: f.Step, Output: f.Output, Hint: f.Hint}
+}
+
+// stands tells whether nothing has happened since an earlier end that would make it come out differently.
+func (s *Session) stands(l *leaf, in sched.Instance, d *checkpoint.Done) bool {
+	return !s.undone[in] && !s.neededRanAnew(l.after, in.Host, d.At) && s.sameMachine(in.Host, d.Machine)
 }
 
 // holds returns the earlier outcome of an instance if it still holds.
 func (s *Session) holds(l *leaf, in sched.Instance, prior *checkpoint.Instance) *outcome {
 	d := prior.Done
-	if d == nil || s.neededRanAnew(in) || !s.sameMachine(in.Host, d.Machine) {
+	if d == nil || d.Status == event.Skipped || !s.stands(l, in, d) {
 		return nil
 	}
 	if l.read && l.Task.Kind.Outputs != nil && len(d.Outputs) == 0 {
@@ -88,17 +124,83 @@ func (s *Session) holds(l *leaf, in sched.Instance, prior *checkpoint.Instance) 
 	return o
 }
 
-// neededRanAnew tells whether something the instance needs was carried out in this session.
-func (s *Session) neededRanAnew(in sched.Instance) bool {
+// neededRanAnew tells whether something that is needed was decided anew in this session, or was started in an earlier one
+// after the moment at which the result in question was found.
+func (s *Session) neededRanAnew(needs []sched.Need, host int, at time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, n := range s.plan.Spec.Tasks[in.Task].Needs {
+	for _, n := range needs {
 		ran := s.anew[n.Task]
-		if n.Form == sched.AllHosts && len(ran) > 0 || ran[in.Host] {
+		if n.Form == sched.AllHosts && len(ran) > 0 || ran[host] || s.lastStart(n, host).After(at) {
 			return true
 		}
 	}
 	return false
+}
+
+// lastStart is when a need was started last, in an earlier session. Through what was skipped it looks at what that needs.
+func (s *Session) lastStart(n sched.Need, host int) time.Time {
+	if n.Form == sched.SameHost {
+		return s.lastStartOf(sched.Instance{Task: n.Task, Host: host})
+	}
+	var last time.Time
+	for _, h := range s.leaves[n.Task].Hosts {
+		last = later(last, s.lastStartOf(sched.Instance{Task: n.Task, Host: h}))
+	}
+	return last
+}
+
+func (s *Session) lastStartOf(in sched.Instance) time.Time {
+	if t, known := s.starts[in]; known {
+		return t
+	}
+	var t time.Time
+	p := s.Prior.Instances[s.plan.Name(in)]
+	switch {
+	case p == nil:
+	case p.Done != nil && p.Done.Status == event.Skipped:
+		for _, n := range s.leaves[in.Task].after {
+			t = later(t, s.lastStart(n, in.Host))
+		}
+	default:
+		t = p.Started
+	}
+	s.starts[in] = t
+	return t
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// undoneBy finds what the finally of a block has undone: where it ran although the block was not through, the block
+// starts afresh.
+func (s *Session) undoneBy(spec sched.Spec) error {
+	probe, err := sched.New(spec)
+	if err != nil || s.Prior == nil {
+		return err
+	}
+	var have []sched.Preset
+	for _, l := range s.leaves {
+		for _, h := range l.Hosts {
+			in := sched.Instance{Task: l.Index, Host: h}
+			switch p := s.Prior.Instances[s.plan.Name(in)]; {
+			case p == nil || l.Task.Run == playbook.OnDemand:
+			case p.Done != nil:
+				have = append(have, sched.Preset{Instance: in, Status: p.Done.Status})
+			case tolerated(p):
+				have = append(have, sched.Preset{Instance: in, Status: p.Status, Allowed: true})
+			}
+		}
+	}
+	dropped, err := probe.Preset(have)
+	for _, p := range dropped {
+		s.undone[p.Instance] = true
+	}
+	return err
 }
 
 // sameMachine tells whether the machine behind a host name is the one it was. A replaced host starts afresh.
@@ -145,10 +247,8 @@ func (s *Session) Enter(_ context.Context, group, host int) sched.Condition {
 		return sched.Condition{Run: true}
 	}
 	text, name := t.When.Text(), t.Path+"@"+s.plan.Hosts[host].Name
-	if s.Prior != nil {
-		if e, ok := s.Prior.Entries[name]; ok && e.When == text {
-			return sched.Condition{Run: e.Entered, Text: text}
-		}
+	if e := s.takeEntry(group, host, name); e != nil && e.When == text {
+		return sched.Condition{Run: e.Entered, Text: text}
 	}
 	ok, err := s.plan.Condition(t.When, host, s, nil)
 	if err != nil {
@@ -159,5 +259,42 @@ func (s *Session) Enter(_ context.Context, group, host int) sched.Condition {
 		e.Status = event.Skipped
 	}
 	s.bus.emit(e)
+	// What is inside may make the condition false: that it was true has to be known before anything is done.
+	if err := s.bus.commit(); err != nil {
+		return sched.Condition{Text: text, Result: &sched.Result{Status: event.Failed, Err: err}}
+	}
 	return sched.Condition{Run: ok, Text: text}
+}
+
+// takeEntry is what an earlier session found at the way into a group; nil where it has to be found out anew. It is asked
+// for once: a group inside one that starts again is entered again.
+func (s *Session) takeEntry(group, host int, name string) *checkpoint.Entry {
+	if s.Prior == nil {
+		return nil
+	}
+	spec := s.plan.Spec
+	needs := needsOf(spec, spec.Groups[group].Needs, spec.Groups[group].Group)
+	was := s.Prior.Machines[s.plan.Hosts[host].Name]
+	same := s.sameMachine(host, &was) && !s.neededRanAnew(needs, host, s.Prior.Last)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, known := s.Prior.Entries[name]
+	if known && same && !s.entered[name] {
+		s.entered[name] = true
+		return &e
+	}
+	s.entered[name] = true
+	s.anewInside(group, host)
+	return nil
+}
+
+// anewInside marks all in a group: whether it is done was decided anew.
+func (s *Session) anewInside(group, host int) {
+	for i := range s.plan.Spec.Tasks {
+		for g := s.plan.Spec.Tasks[i].Group; g != sched.None; g = s.plan.Spec.Groups[g].Group {
+			if g == group {
+				s.markAnew(sched.Instance{Task: i, Host: host})
+			}
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kflow/kflow/engine/checkpoint"
@@ -75,20 +76,27 @@ type Session struct {
 	leaves     []*leaf
 	sched      *sched.Scheduler
 	start      time.Time
+	connected  atomic.Bool // all hosts were dialled; before that nothing is touched
 
-	mu       sync.Mutex
-	results  map[sched.Instance]*outcome
-	anew     []map[int]bool // by leaf: hosts on which it ran in this session
-	running  map[sched.Instance]time.Time
-	lost     map[int]bool
-	machines map[int]*event.Machine
+	mu      sync.Mutex
+	results map[sched.Instance]*outcome
+	running map[sched.Instance]time.Time
+	lost    map[int]bool
+
+	// Of a resumed run.
+	anew    []map[int]bool               // by leaf: hosts on which it was decided anew in this session
+	taken   map[sched.Instance]bool      // what Prior says of them was asked for
+	entered map[string]bool              // the same for groups on hosts
+	undone  map[sched.Instance]bool      // by the finally of their block
+	starts  map[sched.Instance]time.Time // see lastStartOf
 }
 
 // outcome is what is known of an instance that ended.
 type outcome struct {
 	status      event.Status
 	changed     bool
-	outputs     any // plain; nil = none
+	allowed     bool // a failure that is tolerated
+	outputs     any  // plain; nil = none
 	fingerprint string
 	parts       map[string]string
 	changes     int
@@ -99,14 +107,50 @@ type outcome struct {
 // Run carries the plan out. The error says why the session could not be made or kept; what tasks did is in the Result.
 func Run(ctx context.Context, c Config) (Result, error) {
 	s := newSession(c)
-	s.announce()
-	err := s.connect(ctx)
-	defer s.hangUp()
-	if err != nil {
-		s.bus.emit(event.Event{Type: event.RunEnded, Run: c.Log.ID(), Exit: exitUnreachable, Duration: s.Clock.Now().Sub(s.start), Roots: rootsOf(err)})
-		return Result{Exit: exitUnreachable}, errors.Join(err, s.bus.commit())
+	if err := s.schedule(); err != nil {
+		return Result{}, err
 	}
-	return s.carryOut(ctx)
+	s.announce()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch, stop := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.signals(watch, cancel) })
+	wg.Go(func() { s.breakSilence(watch) })
+	defer wg.Wait()
+	defer stop(nil)
+	defer s.hangUp()
+	if err := s.connect(ctx); err != nil {
+		return s.notConnected(ctx, err)
+	}
+	summary, err := s.sched.Run(ctx, s, s)
+	interrupted := errors.Is(context.Cause(ctx), sched.ErrInterrupted) || errors.Is(err, sched.ErrInterrupted)
+	return s.end(summary, interrupted, err)
+}
+
+// schedule makes the scheduler, and finds what of an earlier session does not count any more.
+func (s *Session) schedule() error {
+	spec := *s.plan.Spec
+	spec.Limits, spec.Clock = s.Limits, s.Clock
+	spec.Tasks = s.withReuse(spec.Tasks)
+	var err error
+	if s.sched, err = sched.New(spec); err != nil {
+		return fmt.Errorf("the plan can't be carried out: %w", err)
+	}
+	if err := s.undoneBy(spec); err != nil {
+		return fmt.Errorf("resume: %w", err)
+	}
+	return nil
+}
+
+// notConnected ends a session that has touched nothing.
+func (s *Session) notConnected(ctx context.Context, err error) (Result, error) {
+	r := Result{Exit: exitUnreachable}
+	if errors.Is(context.Cause(ctx), sched.ErrInterrupted) {
+		r.Exit, r.Interrupted, err = exitInterrupted, true, nil
+	}
+	s.bus.emit(event.Event{Type: event.RunEnded, Run: s.Log.ID(), Exit: r.Exit, Duration: s.Clock.Now().Sub(s.start), Roots: rootsOf(err)})
+	return r, errors.Join(err, s.bus.commit())
 }
 
 func newSession(c Config) *Session {
@@ -120,7 +164,8 @@ func newSession(c Config) *Session {
 	s := &Session{
 		Config: c, plan: c.Plan, dialer: c.Dialer, bus: newBus(c.Log, c.Mask, c.Sink, c.Clock), noFacts: zero, start: c.Clock.Now(),
 		results: map[sched.Instance]*outcome{}, running: map[sched.Instance]time.Time{}, lost: map[int]bool{},
-		anew: make([]map[int]bool, len(c.Plan.Leaves)), machines: map[int]*event.Machine{},
+		anew: make([]map[int]bool, len(c.Plan.Leaves)), taken: map[sched.Instance]bool{}, entered: map[string]bool{},
+		undone: map[sched.Instance]bool{}, starts: map[sched.Instance]time.Time{},
 	}
 	for i, t := range c.Targets {
 		s.hosts = append(s.hosts, &host{name: c.Plan.Hosts[i].Name, target: t})
@@ -153,33 +198,6 @@ func rootsOf(err error) []event.Root {
 	return out
 }
 
-func (s *Session) carryOut(ctx context.Context) (Result, error) {
-	spec := *s.plan.Spec
-	spec.Limits, spec.Clock = s.Limits, s.Clock
-	spec.Tasks = s.withReuse(spec.Tasks)
-	scheduler, err := sched.New(spec)
-	if err != nil {
-		return Result{}, fmt.Errorf("the plan can't be carried out: %w", err)
-	}
-	if _, err := scheduler.Preset(s.presets()); err != nil {
-		return Result{}, fmt.Errorf("resume: %w", err)
-	}
-	s.sched = scheduler
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	watch, stop := context.WithCancelCause(ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() { s.signals(watch, cancel) })
-	wg.Go(func() { s.breakSilence(watch) })
-	summary, err := scheduler.Run(ctx, s, s)
-	interrupted := errors.Is(context.Cause(ctx), sched.ErrInterrupted) || s.stopped(err)
-	stop(nil)
-	wg.Wait()
-	return s.end(summary, interrupted, err)
-}
-
-func (s *Session) stopped(err error) bool { return errors.Is(err, sched.ErrInterrupted) }
-
 // withReuse asks for every task's condition when a run is resumed: there it is decided whether it need run at all.
 func (s *Session) withReuse(tasks []sched.Task) []sched.Task {
 	if s.Prior == nil {
@@ -194,7 +212,8 @@ func (s *Session) withReuse(tasks []sched.Task) []sched.Task {
 	return tasks
 }
 
-// signals turns the first signal into a soft stop and the second into the end of what runs.
+// signals turns the first signal into a soft stop and the second into the end of what runs. While hosts are still being
+// dialled nothing was started, so that the first ends it at once.
 func (s *Session) signals(ctx context.Context, cancel context.CancelCauseFunc) {
 	for n := 0; ; n++ {
 		select {
@@ -202,13 +221,17 @@ func (s *Session) signals(ctx context.Context, cancel context.CancelCauseFunc) {
 			return
 		case <-s.Signals:
 		}
-		if n == 0 {
+		switch {
+		case s.dialling() != "":
+			s.bus.emit(event.Event{Type: event.Note, Line: "interrupted before anything was touched"})
+			cancel(sched.ErrInterrupted)
+		case n == 0:
 			s.bus.emit(event.Event{Type: event.Note, Line: "interrupted: nothing new is started, what runs may finish; once more stops it at once"})
 			s.sched.Stop(sched.ErrInterrupted)
-			continue
+		default:
+			s.bus.emit(event.Event{Type: event.Note, Line: "interrupted again: what runs is stopped"})
+			cancel(sched.ErrInterrupted)
 		}
-		s.bus.emit(event.Event{Type: event.Note, Line: "interrupted again: what runs is stopped"})
-		cancel(sched.ErrInterrupted)
 	}
 }
 
@@ -236,16 +259,11 @@ func (s *Session) breakSilence(ctx context.Context) {
 }
 
 func (s *Session) sayWaiting() {
-	s.mu.Lock()
-	var longest sched.Instance
-	var since time.Time
-	for in, t := range s.running {
-		if since.IsZero() || t.Before(since) {
-			longest, since = in, t
-		}
+	if hosts := s.dialling(); hosts != "" {
+		s.bus.emit(event.Event{Type: event.Waiting, Line: "still connecting to " + hosts})
+		return
 	}
-	n := len(s.running)
-	s.mu.Unlock()
+	name, since, n := s.longest()
 	if n == 0 {
 		return
 	}
@@ -253,7 +271,19 @@ func (s *Session) sayWaiting() {
 	if n > 1 {
 		line += fmt.Sprintf(", and %d more", n-1)
 	}
-	s.bus.emit(event.Event{Type: event.Waiting, Instance: s.plan.Name(longest), Line: line})
+	s.bus.emit(event.Event{Type: event.Waiting, Instance: name, Line: line})
+}
+
+// longest is the instance that has been running for the longest time, since when, and how many are running.
+func (s *Session) longest() (name string, since time.Time, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for in, t := range s.running {
+		if this := s.plan.Name(in); name == "" || t.Before(since) || t.Equal(since) && this < name {
+			name, since = this, t
+		}
+	}
+	return name, since, len(s.running)
 }
 
 func (s *Session) end(sum sched.Summary, interrupted bool, err error) (Result, error) {
@@ -261,7 +291,7 @@ func (s *Session) end(sum sched.Summary, interrupted bool, err error) (Result, e
 	r.Exit = exitCode(sum, interrupted)
 	e := event.Event{Type: event.RunEnded, Run: s.Log.ID(), Counts: sum.Counts, Exit: r.Exit, Duration: s.Clock.Now().Sub(s.start)}
 	for _, root := range sum.Roots {
-		if root.Allowed && root.Blocked == 0 {
+		if !counts(root) {
 			continue
 		}
 		e.Roots = append(e.Roots, event.Root{
@@ -277,36 +307,26 @@ func (s *Session) end(sum sched.Summary, interrupted bool, err error) (Result, e
 }
 
 func exitCode(sum sched.Summary, interrupted bool) int {
-	failed, unreachable := 0, 0
+	if interrupted {
+		return exitInterrupted
+	}
+	code := exitOK
 	for _, r := range sum.Roots {
 		switch {
-		case r.Allowed && r.Blocked == 0:
+		case !counts(r):
 		case r.Status == event.Unreachable:
-			unreachable++
+			return exitUnreachable
 		default:
-			failed++
+			code = exitFailed
 		}
 	}
-	switch {
-	case interrupted:
-		return exitInterrupted
-	case unreachable > 0:
-		return exitUnreachable
-	case failed > 0 || sum.Counts[event.Failed]+sum.Counts[event.Blocked]+sum.Counts[event.Unknown]+sum.Counts[event.TimedOut] > allowed(sum):
-		return exitFailed
-	}
-	return exitOK
+	return code
 }
 
-// allowed counts the failures that are tolerated and blocked nothing.
-func allowed(sum sched.Summary) int {
-	n := 0
-	for _, r := range sum.Roots {
-		if r.Allowed && r.Blocked == 0 {
-			n++
-		}
-	}
-	return n
+// counts tells whether a root makes a run one that did not end well. A failure that is tolerated does not, also where it
+// kept the rest of its own block from running; the loss of a host does, where it kept other tasks from running.
+func counts(r sched.Root) bool {
+	return !r.Allowed || r.Status == event.Unreachable && r.Blocked > 0
 }
 
 // decode reads JSON into plain values; whole numbers become int.
