@@ -50,12 +50,12 @@ func needLab(t *testing.T) *lab {
 		dir = filepath.Join(cache, "kflow-lab")
 	}
 	l := &lab{repo: repo, script: filepath.Join(repo, "test/lab/lab.sh"), ns: env("LAB_NS", "kflab"), net: env("LAB_NET", "10.99.0"),
-		run: filepath.Join(dir, "run"), kflow: filepath.Join(repo, "bin/kflow")}
+		run: filepath.Join(dir, "run"), kflow: env("KFLOW_BIN", filepath.Join(repo, "bin/kflow"))}
 	if l.ns != "kflab" {
 		l.run += "-" + l.ns
 	}
 	if _, err := os.Stat(l.kflow); err != nil {
-		t.Fatalf("bin/kflow is not built: %v (make build)", err)
+		t.Fatalf("%s is not built: %v (make build)", l.kflow, err)
 	}
 	return l
 }
