@@ -22,7 +22,9 @@ and a resumed run mints again (sealos#1783, kubeadm#1988).
 **images** asks kubeadm which images a control plane needs, and has them on the host.
 
 **reset** removes what kubeadm has made, and with network what network add-ons leave behind (website#49448, kubernetes#39557).
-Drain and delete the node first. iptables rules of kube-proxy stay until the next boot.
+Drain the node, reset it, then delete it, in this order: kubeadm takes a control plane's member out of
+etcd only while the cluster still has its node (otherwise kflow does it, through etcd on this host). iptables rules of kube-proxy stay until the
+next boot.
 
 **After an interruption.** kubeadm init and join do not start again over what an interrupted run left (kubeadm#2353, kubekey#148). kflow notes
 on the host that it has started kubeadm; what an attempt of the last 24 hours left is reset and made anew, once a kubeadm

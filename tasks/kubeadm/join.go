@@ -88,7 +88,7 @@ func (p *Join) established(ctx context.Context, h task.Host, s *state) ([]task.C
 		return nil, err
 	case p.control() && !s.apiserver:
 		return nil, task.Failf("this host is a worker already, and shall become a control plane").
-			WithHint("drain it, delete its node, run `kubeadm: {reset: {}}` on it, then resume")
+			WithHint("drain it, run `kubeadm: {reset: {}}` on it, delete its node, then resume")
 	case n == nil && p.control():
 		return nil, task.Failf("the cluster has no node %s, but this host is set up as a control plane", p.name(h)).
 			WithHint("kflow does not reset a control plane unasked: its etcd may hold data. If it was removed on purpose, run `kubeadm: {reset: {}}` on it, then resume")

@@ -100,9 +100,12 @@ func (p *Reset) apply(ctx context.Context, h task.Host) error {
 	return cleanNetwork(ctx, h)
 }
 
-// runReset runs kubeadm reset. On a control plane it first takes this host's member out of etcd, which needs the other
-// members; where it cannot, it says so and goes on.
+// runReset runs kubeadm reset. On a control plane that takes this host's member out of etcd, which needs the other members;
+// where it cannot, it says so and goes on.
 func runReset(ctx context.Context, h task.Host, socket string) error {
+	if err := leaveEtcd(ctx, h); err != nil {
+		return err
+	}
 	argv := []string{"kubeadm", "reset", "--force"}
 	if socket != "" {
 		v, err := installed(ctx, h)

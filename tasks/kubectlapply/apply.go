@@ -173,9 +173,6 @@ func (p *Apply) objects(ctx context.Context, h task.Host) (objects []kube.Object
 			return nil, false, err
 		}
 	}
-	for _, o := range objects {
-		secret = secret || o.Kind() == "Secret"
-	}
 	return objects, secret, nil
 }
 

@@ -172,8 +172,8 @@ func (p *Apply) args(verb string) []string {
 	return args
 }
 
-// readDiff makes the output of kubectl diff fit for people: without temporary file names and times, and without the
-// data of Secrets. changed names the objects.
+// readDiff makes the output of kubectl diff fit for people: without temporary file names and times, without the copy of
+// the object in its annotation, and without the data of Secrets. changed names the objects.
 func readDiff(out string, objects []kube.Object) (diff string, changed []string) {
 	var b strings.Builder
 	secret := false
@@ -186,7 +186,7 @@ func readDiff(out string, objects []kube.Object) (diff string, changed []string)
 			if secret {
 				b.WriteString("  (data of a Secret)\n")
 			}
-		case secret, strings.HasPrefix(line, "--- /"), strings.HasPrefix(line, "+++ /"):
+		case secret, strings.HasPrefix(line, "--- /"), strings.HasPrefix(line, "+++ /"), strings.Contains(line, `{"apiVersion":`):
 		default:
 			b.WriteString(line)
 		}

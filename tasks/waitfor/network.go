@@ -74,9 +74,9 @@ func seenOf(err error) string {
 
 func (p *Port) advice(seen string) string {
 	switch {
-	case strings.Contains(seen, "timeout") && p.Expect == "reachable":
+	case p.Expect == "reachable":
 		return "a refusal would be right before kubeadm init, a timeout is not: nobody has the address (is keepalived up, is the address on the right network?), or a firewall drops packets"
-	case strings.Contains(seen, "timeout"):
+	case strings.Contains(seen, "timeout"), strings.Contains(seen, "no route"):
 		return "packets get lost: look at the firewall, routes, and whether somebody has the address"
 	case seen == "connection refused":
 		return "the host answers, but nothing listens there: is the service running (`ss -ltnp`)?"

@@ -179,7 +179,7 @@ func (p *WaitFor) wait(ctx context.Context, h task.Host) error {
 }
 
 func late(q probe, waited time.Duration, seen string) error {
-	f := task.Failf("after %s it is still not so that %s: %s", waited.Round(time.Second), q, seen).Retryable()
+	f := task.Failf("still not so after %s: %s", waited.Round(time.Second), seen).Retryable()
 	if a, ok := q.(interface{ advice(seen string) string }); ok && a.advice(seen) != "" {
 		return f.WithHint("%s", a.advice(seen))
 	}
