@@ -20,6 +20,7 @@ type Playbook struct {
 	Groups      []*Group
 	Inputs      Inputs
 	Confirm     *Value // question before a destructive run; nil = none
+	Allow       []Allow
 	Tasks       []*Task
 	Outputs     []*Output
 
@@ -101,6 +102,8 @@ type Task struct {
 
 	Steps []*Task   // of a block or use
 	Part  *Playbook // of a use
+
+	Allow []Allow // rules that are switched off here and inside
 
 	Keys map[string]diag.Pos // where the keys of the task stand: "when", "retry", the kind; for later diagnostics
 

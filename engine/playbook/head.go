@@ -12,7 +12,7 @@ import (
 // head reads all keys of a playbook but its tasks.
 func (l *loader) head(pb *Playbook, root *syntax.Node) {
 	f := syntax.Open(root, "a playbook", &l.diags).
-		Known("kflow", "name", "description", "inventory", "groups", "inputs", "confirm", "tasks", "outputs")
+		Known("kflow", "name", "description", "inventory", "groups", "inputs", "confirm", "allow", "tasks", "outputs")
 	l.version(f)
 	pb.Name, pb.Description = f.Text("name"), f.Text("description")
 	if pb.Name == "" {
@@ -28,6 +28,7 @@ func (l *loader) head(pb *Playbook, root *syntax.Node) {
 	if n := f.Get("confirm"); n != nil {
 		pb.Confirm = l.value(n, &shape.Type{Kind: shape.String}, Site{File: pb})
 	}
+	pb.Allow = l.allows(f.Get("allow"))
 	l.outputs(pb, f.Get("outputs"))
 	if f.Node != nil && f.Get("tasks") == nil {
 		l.diags.Errorf(f.Pos("tasks"), "a playbook needs `tasks`")

@@ -139,8 +139,8 @@ func (l *loader) onDemand(t *Task, read bool) {
 	case t.Run != OnDemand && t.SecretOutputs && l.readers[t]:
 		l.diags.Errorf(t.Pos, "the outputs of `%s` are secret and never stored, so it must run on demand", t.Path).
 			Hintf("add `run: on_demand`: a resumed run then makes them again when they are needed")
-	case t.Run == OnDemand && !read && t.Leaf():
-		l.diags.Warnf(t.Keys["run"], "`%s` never runs: no lazy parameter reads its outputs", t.Path).Rule = "never-runs"
+	case t.Run == OnDemand && !read && t.Leaf() && !t.Allows(ruleNeverRuns):
+		l.diags.Warnf(t.Keys["run"], "`%s` never runs: no lazy parameter reads its outputs", t.Path).Rule = ruleNeverRuns
 	case t.Run == OnDemand && (t.Lock != "" || t.MaxParallel != nil):
 		l.diags.Errorf(t.Keys["run"], "a task on demand can't take a `lock` or `max_parallel`: the task that asks for it may hold one")
 	}

@@ -20,6 +20,7 @@ func (l *loader) settings(t *Task, f *syntax.Fields) {
 	t.ForEach = l.forEach(t, f.Get("for_each"))
 	t.Run = l.run(f.Get("run"))
 	t.Lock = l.lock(f.Get("lock"))
+	t.Allow = l.allows(f.Get("allow"))
 	t.Timeout = l.number(t, f.Get("timeout"), &shape.Type{Kind: shape.String, Format: "duration"})
 	t.MaxParallel = l.count(t, f.Get("max_parallel"), "max_parallel", 1)
 	t.MaxFailures = l.count(t, f.Get("max_failures"), "max_failures", 0)

@@ -14,7 +14,7 @@ import (
 // taskKeys are the keys of a task besides its kind.
 func taskKeys() []string {
 	return []string{"id", "name", "on", "at", "needs", "before", "when", "for_each", "retry", "timeout", "lock",
-		"max_parallel", "max_failures", "allow_failure", "run", "steps", "use", "with", "override"}
+		"max_parallel", "max_failures", "allow_failure", "run", "allow", "steps", "use", "with", "override"}
 }
 
 // list reads the tasks of a playbook or the steps of a block. parent is the container (nil: top of the root); overrides

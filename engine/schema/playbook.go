@@ -35,7 +35,7 @@ func formatted(kind shape.Kind, format, description string) node {
 }
 
 // playbookSchema is a playbook without its definitions. engine/playbook reads the same keys.
-func playbookSchema() node {
+func playbookSchema(kinds *task.Registry) node {
 	return node{
 		"type":                 "object",
 		"required":             []string{"kflow", "tasks"},
@@ -50,6 +50,7 @@ func playbookSchema() node {
 			"inputs": about(node{"type": types("object", "null"), "propertyNames": nameSchema(), "additionalProperties": inputSchema()},
 				"Values that a user of the playbook can give."),
 			"confirm": word("Question that must be answered with yes, on the terminal or by --yes, before a destructive run."),
+			"allow":   allowSchema(kinds),
 			"tasks":   about(tasksSchema(), "The tasks. Order plays no part: what waits for what is said by needs, before, steps and the outputs that are read."),
 			"outputs": about(node{"type": types("object", "null"), "propertyNames": nameSchema()},
 				"Values given to the user of this part: tasks.<use>.outputs.<name>."),
@@ -93,7 +94,7 @@ func inputSchema() node {
 
 // taskSchema is a task: common keys, and one key for what it does.
 func taskSchema(kinds *task.Registry) node {
-	properties := commonKeys()
+	properties := commonKeys(kinds)
 	bodies := []node{{"required": []string{"steps"}}, {"required": []string{"use"}}}
 	properties["steps"] = about(node{"type": "array", "items": ref("task"), "minItems": 1},
 		"A block: tasks that run in this order, on each host by itself.")
@@ -121,7 +122,7 @@ func taskSchema(kinds *task.Registry) node {
 // overrideSchema is what an override may say of a task. Parameters are merged with those of the part, so any piece of
 // them can stand here.
 func overrideSchema(kinds *task.Registry) node {
-	properties := commonKeys()
+	properties := commonKeys(kinds)
 	for _, key := range []string{"steps", "use", "override"} {
 		properties[key] = node{}
 	}
@@ -132,7 +133,7 @@ func overrideSchema(kinds *task.Registry) node {
 }
 
 // commonKeys are the keys all tasks have.
-func commonKeys() node {
+func commonKeys(kinds *task.Registry) node {
 	needs := func(text string) node {
 		item := node{"type": "string", "pattern": "^" + name + "(/" + name + ")*(@all|@host)?$"}
 		return about(node{"type": types("array", "string", "null"), "items": item, "pattern": item["pattern"]}, "%s", text)
@@ -155,6 +156,7 @@ func commonKeys() node {
 		"max_parallel":  count("Hosts at once, in the order of `on`: a number or a percentage."),
 		"max_failures":  count("Hosts that may fail before no more are started: a number or a percentage. 0 where max_parallel is set."),
 		"allow_failure": about(node{"type": types("boolean", "string", "null"), "pattern": "^(true|false)$"}, "Whether what needs this task goes on when it fails."),
+		"allow":         allowSchema(kinds),
 		"run": about(node{"enum": []any{"on_success", "on_failure", "always", "on_demand", nil}, "default": "on_success"},
 			"When it runs: its needs are met, one of them failed, in any case, or when its outputs are about to be read."),
 		"with": about(node{"type": types("object", "null"), "propertyNames": nameSchema()}, "Values for the inputs of the part."),

@@ -38,7 +38,7 @@ func Playbook(kinds *task.Registry) ([]byte, error) {
 	for _, k := range kinds.Kinds() {
 		definitions["kind_"+k.Name] = kindSchema(k)
 	}
-	return write(document("playbook", "A playbook of kflow", playbookSchema(), definitions))
+	return write(document("playbook", "A playbook of kflow", playbookSchema(kinds), definitions))
 }
 
 // Inventory returns the JSON schema of inventories. Kinds play no part in it.
