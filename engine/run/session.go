@@ -150,6 +150,10 @@ func (s *Session) notConnected(ctx context.Context, err error) (Result, error) {
 		r.Exit, r.Interrupted, err = exitInterrupted, true, nil
 	}
 	s.bus.emit(event.Event{Type: event.RunEnded, Run: s.Log.ID(), Exit: r.Exit, Duration: s.Clock.Now().Sub(s.start), Roots: rootsOf(err)})
+	var h *hostError
+	if errors.As(err, &h) {
+		err = nil // the events have told it
+	}
 	return r, errors.Join(err, s.bus.commit())
 }
 

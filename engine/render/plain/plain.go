@@ -89,6 +89,9 @@ func (r *Renderer) Emit(e event.Event) {
 		r.fold(&group{status: "connected", same: "connected", hosts: []string{e.Host}, dur: e.Duration})
 	case event.HostLost:
 		r.line("lost", colorBad, e.Host, 0, failureText(e.Failure))
+		if e.Failure != nil {
+			r.field("do", e.Failure.Hint)
+		}
 	case event.Note:
 		r.line("note", colorNone, clean(e.Line), 0, "")
 	default:
