@@ -193,7 +193,7 @@ func (k *keyring) read(ctx context.Context, path string) *keyFile {
 		if public == nil {
 			return &keyFile{err: fmt.Errorf("%s: encrypted in an old format and without %s.pub beside it: run ssh-keygen -p -f %s once", path, path, path)}
 		}
-		signer = &lockedKey{path: path, pem: pem, public: public, ask: k.ask}
+		signer = &lockedKey{path: path, pem: pem, public: public, ask: k.ask, turn: make(chan struct{}, 1)}
 	case err != nil:
 		return &keyFile{err: fmt.Errorf("%s: %w", path, err)}
 	}
@@ -235,7 +235,7 @@ type lockedKey struct {
 	public gossh.PublicKey
 	ask    func(context.Context, Question) (string, error)
 
-	mu     sync.Mutex
+	turn   chan struct{} // held by who asks
 	signer gossh.AlgorithmSigner
 	err    error
 }
@@ -258,8 +258,8 @@ func (l *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm str
 
 // unlock asks at most maxAsk times in a run; after that the key stays locked.
 func (l *lockedKey) unlock() (gossh.AlgorithmSigner, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
 	for try := 0; l.signer == nil && l.err == nil; try++ {
 		if try == maxAsk {
 			l.err = fmt.Errorf("wrong passphrase for %s", l.path)
