@@ -55,7 +55,9 @@ type conn struct {
 	m    *host.Machine
 	life context.Context
 	end  context.CancelCauseFunc
-	wg   sync.WaitGroup
+
+	mu sync.Mutex // held while a request is counted, or all are ended
+	wg sync.WaitGroup
 }
 
 var errClosed = errors.New("the connection was closed")
@@ -63,10 +65,9 @@ var errClosed = errors.New("the connection was closed")
 func (c *conn) Facts() *task.Facts { return c.m.Facts() }
 
 func (c *conn) Do(ctx context.Context, req *job.Request, progress func(job.Progress)) (*job.Outcome, error) {
-	if c.life.Err() != nil {
-		return nil, context.Cause(c.life)
+	if !c.begin() {
+		return nil, errClosed
 	}
-	c.wg.Add(1)
 	defer c.wg.Done()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -95,9 +96,22 @@ func (c *conn) refuseReboot(ctx context.Context, req *job.Request) *job.Failure 
 		Hint: "leave this host out of the task with `on: all - ..`, or run kflow from another machine"}
 }
 
+// begin counts a request, unless the connection is closed.
+func (c *conn) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life.Err() != nil {
+		return false
+	}
+	c.wg.Add(1)
+	return true
+}
+
 // Close cancels what runs and waits for it.
 func (c *conn) Close() error {
+	c.mu.Lock()
 	c.end(errClosed)
+	c.mu.Unlock()
 	c.wg.Wait()
 	return nil
 }
