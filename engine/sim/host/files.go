@@ -1,0 +1,267 @@
+package host
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/kflow/kflow/engine/task"
+)
+
+// ReadFile implements task.FS.
+func (h *Host) ReadFile(_ context.Context, name string) ([]byte, error) {
+	text, err := h.read(name)
+	return []byte(text), err
+}
+
+// read is ReadFile without a copy.
+func (h *Host) read(name string) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, n, err := h.files.find("open", name, true)
+	switch {
+	case err != nil:
+		return "", err
+	case n.mode.IsDir():
+		return "", wrong("read", name, errIsDir)
+	}
+	return n.data, nil
+}
+
+// OpenFile implements task.FS.
+func (h *Host) OpenFile(_ context.Context, name string) (io.ReadCloser, error) {
+	text, err := h.read(name)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(strings.NewReader(text)), nil
+}
+
+// Stat implements task.FS.
+func (h *Host) Stat(_ context.Context, name string) (task.FileInfo, error) {
+	return h.stat("stat", name, true)
+}
+
+// Lstat implements task.FS.
+func (h *Host) Lstat(_ context.Context, name string) (task.FileInfo, error) {
+	return h.stat("lstat", name, false)
+}
+
+func (h *Host) stat(op, name string, follow bool) (task.FileInfo, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	real, n, err := h.files.find(op, name, follow)
+	if err != nil {
+		return task.FileInfo{}, err
+	}
+	return info(real, n), nil
+}
+
+// ReadDir implements task.FS.
+func (h *Host) ReadDir(_ context.Context, name string) ([]task.FileInfo, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	real, n, err := h.files.find("open", name, true)
+	if err != nil {
+		return nil, err
+	}
+	if !n.mode.IsDir() {
+		return nil, wrong("readdir", name, errNotDir)
+	}
+	var out []task.FileInfo
+	for _, kid := range h.files.list(real) {
+		out = append(out, info(kid, h.files.at(join(real, kid))))
+	}
+	return out, nil
+}
+
+// Glob implements task.FS.
+func (h *Host) Glob(_ context.Context, pattern string) ([]string, error) {
+	if _, err := path.Match(pattern, ""); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.files.glob("/", strings.Split(strings.Trim(path.Clean(pattern), "/"), "/")), nil
+}
+
+func (t *tree) glob(dir string, parts []string) []string {
+	if len(parts) == 0 {
+		return []string{dir}
+	}
+	names := []string{parts[0]}
+	if strings.ContainsAny(parts[0], `*?[\`) {
+		names = nil
+		if real, n, err := t.find("open", dir, true); err == nil && n.mode.IsDir() {
+			for _, kid := range t.list(real) {
+				if ok, _ := path.Match(parts[0], kid); ok {
+					names = append(names, kid)
+				}
+			}
+		}
+	}
+	var out []string
+	for _, name := range names {
+		at := join(dir, name)
+		if _, _, err := t.find("stat", at, len(parts) > 1); err == nil {
+			out = append(out, t.glob(at, parts[1:])...)
+		}
+	}
+	return out
+}
+
+// WriteFile implements task.FS.
+func (h *Host) WriteFile(_ context.Context, name string, r io.Reader, a task.Attr) error {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	return h.write(name, string(data), a)
+}
+
+// Write replaces a file, with the directories above it: what a program does.
+func (h *Host) Write(name, text string, mode fs.FileMode) error {
+	if err := h.MkdirAll(context.Background(), path.Dir(name), task.Attr{}); err != nil {
+		return err
+	}
+	return h.write(name, text, task.Attr{Mode: mode})
+}
+
+func (h *Host) write(name, text string, a task.Attr) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	real, err := h.files.resolve(name, true)
+	if err != nil {
+		return wrong("open", name, err)
+	}
+	kernel := strings.HasPrefix(real, "/proc/") || strings.HasPrefix(real, "/sys/")
+	if h.full && !kernel {
+		return wrong("write", name, errFull)
+	}
+	have := h.files.at(real)
+	dir := h.files.at(path.Dir(real))
+	switch {
+	case have != nil && have.mode.IsDir():
+		return wrong("open", name, errIsDir)
+	case have == nil && (dir == nil || kernel):
+		return wrong("open", name, fs.ErrNotExist)
+	case have == nil && !dir.mode.IsDir():
+		return wrong("open", name, errNotDir)
+	case have == nil:
+		have = &node{mode: 0o644, owner: "root", group: "root"}
+	}
+	if strings.HasPrefix(real, "/proc/sys/") {
+		text = strings.Join(strings.Fields(text), "\t") + "\n"
+	}
+	n := have.with(a)
+	n.data, n.mtime = h.share(text), h.now()
+	h.files.set(real, n)
+	return nil
+}
+
+// MkdirAll implements task.FS.
+func (h *Host) MkdirAll(_ context.Context, name string, a task.Attr) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	real, err := h.files.resolve(name, true)
+	if err != nil {
+		return wrong("mkdir", name, err)
+	}
+	err = h.files.mkdirs(real, func() *node {
+		n := node{mode: fs.ModeDir | 0o755, owner: "root", group: "root", mtime: h.now()}
+		return n.with(a)
+	})
+	if err != nil {
+		return wrong("mkdir", name, err)
+	}
+	return nil
+}
+
+// SetAttr implements task.FS.
+func (h *Host) SetAttr(_ context.Context, name string, a task.Attr) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	real, n, err := h.files.find("chmod", name, true)
+	if err == nil {
+		h.files.set(real, n.with(a))
+	}
+	return err
+}
+
+// Symlink implements task.FS.
+func (h *Host) Symlink(_ context.Context, target, name string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	real, err := h.files.resolve(name, false)
+	if err != nil {
+		return wrong("symlink", name, err)
+	}
+	if h.files.at(path.Dir(real)) == nil {
+		return wrong("symlink", name, fs.ErrNotExist)
+	}
+	if n := h.files.at(real); n != nil && n.mode.IsDir() {
+		return wrong("symlink", name, fs.ErrExist)
+	}
+	h.files.set(real, &node{mode: fs.ModeSymlink | 0o777, owner: "root", group: "root", target: target, mtime: h.now()})
+	return nil
+}
+
+// Rename implements task.FS.
+func (h *Host) Rename(_ context.Context, from, to string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	src, _, err := h.files.find("rename", from, false)
+	if err != nil {
+		return err
+	}
+	dst, err := h.files.resolve(to, false)
+	if err == nil && h.files.at(path.Dir(dst)) == nil {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return wrong("rename", to, err)
+	}
+	h.files.remove(dst)
+	h.files.move(src, dst)
+	return nil
+}
+
+func (t *tree) move(from, to string) {
+	n := t.at(from)
+	t.set(to, n)
+	if n.mode.IsDir() {
+		for _, kid := range t.list(from) {
+			t.move(join(from, kid), join(to, kid))
+		}
+	}
+	t.set(from, nil)
+}
+
+// Remove implements task.FS.
+func (h *Host) Remove(_ context.Context, name string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	real, err := h.files.resolve(name, false)
+	if err != nil {
+		return wrong("remove", name, err)
+	}
+	if real == "/" {
+		return wrong("remove", name, fs.ErrPermission)
+	}
+	h.files.remove(real)
+	return nil
+}
+
+// Exists tells whether there is something at a path.
+func (h *Host) Exists(name string) bool {
+	_, err := h.stat("stat", name, true)
+	return err == nil
+}
+
+// Text is the content of a file; "" when there is none.
+func (h *Host) Text(name string) string {
+	text, _ := h.read(name)
+	return text
+}

@@ -1,0 +1,214 @@
+package host
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kflow/kflow/engine/task"
+)
+
+// node is a file, directory or symbolic link. It is never changed once it is in a tree: a change is a new node, so that
+// trees can share them.
+type node struct {
+	mode         fs.FileMode // with type bits
+	owner, group string
+	data         string
+	target       string
+	mtime        time.Time
+}
+
+// base is a tree that many hosts share. It is not changed once the first host stands on it.
+type base struct {
+	nodes    map[string]*node
+	children map[string][]string // by directory: names, sorted
+}
+
+func newBase() *base {
+	b := &base{nodes: map[string]*node{}, children: map[string][]string{}}
+	b.nodes["/"] = &node{mode: fs.ModeDir | 0o755, owner: "root", group: "root"}
+	return b
+}
+
+// put adds a node and the directories above it.
+func (b *base) put(name string, n *node) {
+	if n.owner == "" {
+		n.owner, n.group = "root", "root"
+	}
+	if dir := path.Dir(name); b.nodes[dir] == nil {
+		b.put(dir, &node{mode: fs.ModeDir | 0o755})
+	}
+	if b.nodes[name] == nil {
+		dir := path.Dir(name)
+		i, _ := slices.BinarySearch(b.children[dir], path.Base(name))
+		b.children[dir] = slices.Insert(b.children[dir], i, path.Base(name))
+	}
+	b.nodes[name] = n
+}
+
+// tree is the file system of one host: a base, and what differs from it. A nil node says that there is nothing.
+type tree struct {
+	base *base
+	own  map[string]*node
+	// kids are the names in own by directory, so that a directory is listed without a look at all of own.
+	kids   map[string][]string
+	intern func(string) string
+}
+
+func newTree(b *base, intern func(string) string) *tree {
+	return &tree{base: b, own: map[string]*node{}, kids: map[string][]string{}, intern: intern}
+}
+
+func (t *tree) at(name string) *node {
+	if n, ok := t.own[name]; ok {
+		return n
+	}
+	return t.base.nodes[name]
+}
+
+// set puts a node at a path that is resolved, or takes away what is there (nil).
+func (t *tree) set(name string, n *node) {
+	name = t.intern(name)
+	if _, ok := t.own[name]; !ok && t.base.nodes[name] == nil {
+		if n == nil {
+			return
+		}
+		dir := t.intern(path.Dir(name))
+		t.kids[dir] = append(t.kids[dir], name[strings.LastIndexByte(name, '/')+1:])
+	}
+	t.own[name] = n
+}
+
+// list are the names in a directory, sorted.
+func (t *tree) list(dir string) []string {
+	var out []string
+	for _, names := range [][]string{t.base.children[dir], t.kids[dir]} {
+		for _, name := range names {
+			if t.at(join(dir, name)) != nil {
+				out = append(out, name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func join(dir, name string) string {
+	if dir == "/" {
+		return "/" + name
+	}
+	return dir + "/" + name
+}
+
+// remove takes away what is at a path, with all below it.
+func (t *tree) remove(name string) {
+	n := t.at(name)
+	if n == nil {
+		return
+	}
+	if n.mode.IsDir() {
+		for _, kid := range t.list(name) {
+			t.remove(join(name, kid))
+		}
+	}
+	t.set(name, nil)
+}
+
+// mkdirs makes a directory and those above it.
+func (t *tree) mkdirs(dir string, made func() *node) error {
+	if n := t.at(dir); n != nil {
+		if !n.mode.IsDir() {
+			return errNotDir
+		}
+		return nil
+	}
+	if err := t.mkdirs(path.Dir(dir), made); err != nil {
+		return err
+	}
+	t.set(dir, made())
+	return nil
+}
+
+var (
+	errLoop   = errors.New("too many levels of symbolic links")
+	errNotDir = errors.New("not a directory")
+	errIsDir  = errors.New("is a directory")
+)
+
+// resolve follows the symbolic links of a path; the last component only with follow.
+func (t *tree) resolve(name string, follow bool) (string, error) {
+	if !path.IsAbs(name) {
+		return "", errors.New("path is not absolute")
+	}
+	name = path.Clean(name)
+	for hops := 0; ; hops++ {
+		if hops > 40 {
+			return "", errLoop
+		}
+		next, again := t.oneLink(name, follow)
+		if !again {
+			return name, nil
+		}
+		name = next
+	}
+}
+
+// oneLink replaces the first symbolic link of a path by where it points.
+func (t *tree) oneLink(name string, follow bool) (string, bool) {
+	for i := 1; i <= len(name); i++ {
+		if i < len(name) && name[i] != '/' || i == len(name) && !follow {
+			continue
+		}
+		n := t.at(name[:i])
+		if n == nil {
+			return name, false
+		}
+		if n.mode&fs.ModeSymlink == 0 {
+			continue
+		}
+		target := n.target
+		if !path.IsAbs(target) {
+			target = path.Join(path.Dir(name[:i]), target)
+		}
+		return path.Clean(target + name[i:]), true
+	}
+	return name, false
+}
+
+// find resolves a path to a node.
+func (t *tree) find(op, name string, follow bool) (string, *node, error) {
+	real, err := t.resolve(name, follow)
+	if err != nil {
+		return "", nil, wrong(op, name, err)
+	}
+	n := t.at(real)
+	if n == nil {
+		return real, nil, wrong(op, name, fs.ErrNotExist)
+	}
+	return real, n, nil
+}
+
+func wrong(op, name string, err error) error { return &fs.PathError{Op: op, Path: name, Err: err} }
+
+func info(name string, n *node) task.FileInfo {
+	return task.FileInfo{
+		Name: path.Base(name), Size: int64(len(n.data)), Mode: n.mode, Owner: n.owner, Group: n.group, Target: n.target, MTime: n.mtime,
+	}
+}
+
+// with returns a copy with attributes set.
+func (n node) with(a task.Attr) *node {
+	if a.Mode != 0 {
+		n.mode = n.mode&fs.ModeType | a.Mode
+	}
+	if a.Owner != "" {
+		n.owner = a.Owner
+	}
+	if a.Group != "" {
+		n.group = a.Group
+	}
+	return &n
+}

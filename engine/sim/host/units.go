@@ -1,0 +1,369 @@
+package host
+
+import (
+	"context"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kflow/kflow/engine/task"
+)
+
+// unit is what systemd knows of a unit that it has loaded or started.
+type unit struct {
+	active, sub string
+	loaded      string // text of its file when it was read
+	since       time.Time
+}
+
+// unitDirs are where unit files lie, the strongest first.
+func unitDirs() []string {
+	return []string{"/etc/systemd/system/", "/run/systemd/system/", "/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"}
+}
+
+// fragment is the file of a unit; "" when there is none.
+func (h *Host) fragment(name string) string {
+	for _, dir := range unitDirs() {
+		if n := h.files.at(dir + name); n != nil {
+			return dir + name
+		}
+	}
+	return ""
+}
+
+func (h *Host) fragmentText(name string) string {
+	at := h.fragment(name)
+	if at == "" {
+		return ""
+	}
+	_, n, err := h.files.find("open", at, true)
+	if err != nil {
+		return ""
+	}
+	return n.data
+}
+
+func (h *Host) masked(name string) bool {
+	n := h.files.at("/etc/systemd/system/" + name)
+	return n != nil && n.mode&fs.ModeSymlink != 0 && n.target == "/dev/null"
+}
+
+const wants = "/etc/systemd/system/multi-user.target.wants/"
+
+func (h *Host) fileState(name string) string {
+	switch {
+	case h.masked(name):
+		return "masked"
+	case h.files.at(wants+name) != nil:
+		return "enabled"
+	case !strings.Contains(h.fragmentText(name), "[Install]"):
+		return "static"
+	}
+	return "disabled"
+}
+
+// load returns a unit, read from its file when systemd has not done so yet; nil when there is none.
+func (h *Host) load(name string) *unit {
+	if u := h.units[name]; u != nil {
+		return u
+	}
+	if h.fragment(name) == "" {
+		return nil
+	}
+	u := &unit{active: "inactive", sub: "dead", loaded: h.fragmentText(name)}
+	h.units[name] = u
+	return u
+}
+
+// Active tells whether a unit runs, and since when.
+func (h *Host) Active(name string) (bool, time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	u := h.units[full(name)]
+	if u == nil || u.active != "active" && u.active != "activating" {
+		return false, time.Time{}
+	}
+	return u.active == "active", u.since
+}
+
+func full(name string) string {
+	if strings.ContainsRune(name, '.') && slices.Contains([]string{".service", ".socket", ".target", ".timer", ".mount", ".swap", ".slice", ".path"}, path.Ext(name)) {
+		return name
+	}
+	return name + ".service"
+}
+
+func systemctl(p *Proc) int {
+	flags, words := p.Flags("--property", "-p", "--lines", "-n", "--type")
+	if len(words) == 0 {
+		return p.Unknown()
+	}
+	verb, names := words[0], words[1:]
+	for i := range names {
+		names[i] = full(names[i])
+	}
+	h := p.Host
+	switch verb {
+	case "show":
+		return h.showUnits(p, flags, names)
+	case "daemon-reload":
+		p.Take(300 * time.Millisecond)
+		h.reloadUnits()
+		return 0
+	case "is-system-running":
+		p.Printf("running\n")
+		return 0
+	case "is-active", "is-enabled", "status", "reset-failed":
+		return h.askUnit(p, verb, names)
+	case "enable", "disable", "mask", "unmask":
+		code := h.linkUnits(p, verb, names)
+		if _, now := flags["--now"]; now && code == 0 {
+			next := map[string]string{"enable": "start", "disable": "stop", "mask": "stop"}[verb]
+			return h.turnUnits(p, next, names)
+		}
+		return code
+	case "start", "stop", "restart", "reload-or-restart", "try-restart", "reload":
+		return h.turnUnits(p, verb, names)
+	}
+	return p.Unknown()
+}
+
+// showUnits prints properties, a block per unit; patterns match units that are loaded.
+func (h *Host) showUnits(p *Proc, flags map[string]string, names []string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	wanted := strings.Split(flags["--property"]+flags["-p"], ",")
+	blocks := 0
+	for _, pattern := range names {
+		matches := []string{pattern}
+		if strings.ContainsAny(pattern, "*?[") {
+			matches = nil
+			for name := range h.units {
+				if ok, _ := path.Match(pattern, name); ok {
+					matches = append(matches, name)
+				}
+			}
+			slices.Sort(matches)
+		}
+		for _, name := range matches {
+			if blocks++; blocks > 1 {
+				p.Printf("\n")
+			}
+			h.showUnit(p, name, wanted)
+		}
+	}
+	return 0
+}
+
+func (h *Host) showUnit(p *Proc, name string, wanted []string) {
+	values := map[string]string{"Id": name, "LoadState": "not-found", "ActiveState": "inactive", "SubState": "dead", "UnitFileState": "", "NeedDaemonReload": "no",
+		"FragmentPath": "", "SourcePath": ""}
+	if u := h.load(name); u != nil {
+		values["LoadState"], values["ActiveState"], values["SubState"] = "loaded", u.active, u.sub
+		values["FragmentPath"], values["UnitFileState"] = h.fragment(name), h.fileState(name)
+		if strings.HasSuffix(name, ".swap") {
+			values["FragmentPath"], values["UnitFileState"], values["SourcePath"] = "/run/systemd/generator/"+name, "generated", "/etc/fstab"
+		} else if u.loaded != h.fragmentText(name) {
+			values["NeedDaemonReload"] = "yes"
+		}
+	}
+	if h.masked(name) {
+		values["LoadState"], values["UnitFileState"] = "masked", "masked"
+	}
+	for _, key := range wanted {
+		if value, known := values[key]; known {
+			p.Printf("%s=%s\n", key, value)
+		}
+	}
+}
+
+func (h *Host) reloadUnits() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, u := range h.units {
+		u.loaded = h.fragmentText(name)
+	}
+}
+
+func (h *Host) askUnit(p *Proc, verb string, names []string) int {
+	code := 0
+	for _, name := range names {
+		h.mu.Lock()
+		u := h.load(name)
+		state := h.fileState(name)
+		h.mu.Unlock()
+		switch {
+		case verb == "reset-failed":
+		case u == nil:
+			p.Errorf("Unit %s could not be found.\n", name)
+			code = 4
+		case verb == "is-enabled":
+			p.Printf("%s\n", state)
+			if state != "enabled" && state != "static" {
+				code = 1
+			}
+		case verb == "is-active":
+			p.Printf("%s\n", u.active)
+			if u.active != "active" {
+				code = 3
+			}
+		default:
+			p.Printf("%s - simulated\n   Active: %s (%s)\n", name, u.active, u.sub)
+		}
+	}
+	return code
+}
+
+func (h *Host) linkUnits(p *Proc, verb string, names []string) int {
+	p.Take(250 * time.Millisecond)
+	ctx := context.Background()
+	for _, name := range names {
+		h.mu.Lock()
+		at := h.fragment(name)
+		h.mu.Unlock()
+		if at == "" && verb != "mask" {
+			return p.Fail("Failed to %s unit: Unit file %s does not exist.", verb, name)
+		}
+		var err error
+		switch verb {
+		case "enable":
+			if err = h.MkdirAll(ctx, strings.TrimSuffix(wants, "/"), task.Attr{}); err == nil {
+				err = h.Symlink(ctx, at, wants+name)
+			}
+		case "disable":
+			err = h.Remove(ctx, wants+name)
+		case "mask":
+			if strings.HasPrefix(at, "/etc/systemd/system/") && !h.Masked(name) {
+				return p.Fail("Failed to mask unit: File %s already exists.", at)
+			}
+			err = h.Symlink(ctx, "/dev/null", "/etc/systemd/system/"+name)
+		case "unmask":
+			if h.Masked(name) {
+				err = h.Remove(ctx, "/etc/systemd/system/"+name)
+			}
+		}
+		if err != nil {
+			return p.Fail("Failed to %s unit %s: %v", verb, name, err)
+		}
+	}
+	h.reloadUnits()
+	return 0
+}
+
+// Masked tells whether a unit is masked.
+func (h *Host) Masked(name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.masked(name)
+}
+
+func (h *Host) turnUnits(p *Proc, verb string, names []string) int {
+	for _, name := range names {
+		if verb == "stop" {
+			p.Take(500 * time.Millisecond)
+			h.setUnit(name, "inactive", "dead")
+			continue
+		}
+		if verb == "try-restart" {
+			if on, _ := h.Active(name); !on {
+				continue
+			}
+		}
+		if code := h.startUnit(p, verb, name); code != 0 {
+			return code
+		}
+	}
+	return 0
+}
+
+func (h *Host) startUnit(p *Proc, verb, name string) int {
+	h.mu.Lock()
+	u, masked := h.load(name), h.masked(name)
+	h.mu.Unlock()
+	switch {
+	case masked:
+		return p.Fail("Failed to %s %s: Unit %s is masked.", verb, name, name)
+	case u == nil:
+		p.Errorf("Failed to %s %s: Unit %s not found.\n", verb, name, name)
+		return 5
+	}
+	if on, _ := h.Active(name); on && verb == "start" {
+		return 0
+	}
+	p.Take(startTime(name))
+	if why := h.cannotStart(u); why != "" {
+		h.setUnit(name, "failed", "failed")
+		return p.Fail("Job for %s failed because the control process exited with error code.\n%s", name, why)
+	}
+	h.setUnit(name, "active", "running")
+	h.settle(name)
+	return 0
+}
+
+func startTime(name string) time.Duration {
+	switch name {
+	case "docker.service", "containerd.service":
+		return 1200 * time.Millisecond
+	case "NetworkManager.service":
+		return 900 * time.Millisecond
+	}
+	return 400 * time.Millisecond
+}
+
+// cannotStart says what keeps a service from starting: its program is not there.
+func (h *Host) cannotStart(u *unit) string {
+	for line := range strings.Lines(u.loaded) {
+		command, ok := strings.CutPrefix(strings.TrimSpace(line), "ExecStart=")
+		if !ok {
+			continue
+		}
+		program := firstWord(strings.TrimLeft(command, "-@:+!"))
+		if program != "" && !h.Exists(program) {
+			return "Failed to locate executable " + program + ": No such file or directory"
+		}
+	}
+	return ""
+}
+
+// settle puts a unit that has been started into the state it comes to, and makes what it makes.
+func (h *Host) settle(name string) {
+	switch name {
+	case "kubelet.service":
+		if !h.Exists("/var/lib/kubelet/config.yaml") { // before kubeadm: it ends and is started again
+			h.setUnit(name, "activating", "auto-restart")
+		}
+	case "containerd.service":
+		_ = h.Write("/run/containerd/containerd.sock", "", 0o660|fs.ModeSocket)
+	case "docker.service":
+		_ = h.Write("/run/docker.sock", "", 0o660|fs.ModeSocket)
+		_ = h.Write("/run/containerd/containerd.sock", "", 0o660|fs.ModeSocket)
+	case "cri-docker.service", "cri-docker.socket":
+		_ = h.Write("/run/cri-dockerd.sock", "", 0o660|fs.ModeSocket)
+	}
+}
+
+func (h *Host) setUnit(name, active, sub string) {
+	now := h.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	u := h.load(name)
+	if u == nil {
+		return
+	}
+	u.active, u.sub, u.since = active, sub, now
+	if active == "active" && h.o.OnStart != nil {
+		h.o.OnStart(h, name)
+	}
+}
+
+// Start starts a unit, as a program that is not systemctl may want it.
+func (h *Host) Start(name string) {
+	name = full(name)
+	h.setUnit(name, "active", "running")
+	h.settle(name)
+}
+
+// Stop stops a unit.
+func (h *Host) Stop(name string) { h.setUnit(full(name), "inactive", "dead") }
