@@ -196,9 +196,6 @@ func (p *Init) complete(ctx context.Context, h task.Host) (bool, error) {
 
 // apply runs kubeadm init.
 func (p *Init) apply(ctx context.Context, h task.Host, v kube.Version, config string) error {
-	if err := mark(ctx, h, "init"); err != nil {
-		return err
-	}
 	flags := append(p.flags(), "--skip-token-print")
 	if p.UploadCerts {
 		flag := "--upload-certs"
@@ -207,8 +204,8 @@ func (p *Init) apply(ctx context.Context, h task.Host, v kube.Version, config st
 		}
 		flags = append(flags, flag, "--skip-certificate-key-print")
 	}
-	if err := kubeadm(ctx, h, v, []string{"init"}, config, flags...); err != nil {
-		return started(ctx, h, "init", err)
+	if err := kubeadm(ctx, h, v, "init", config, flags...); err != nil {
+		return err
 	}
 	if err := waitReady(ctx, h, kube.Client{}); err != nil {
 		return err

@@ -181,11 +181,8 @@ func (p *Join) apply(ctx context.Context, h task.Host) error {
 	if err != nil {
 		return err
 	}
-	if err := mark(ctx, h, "join"); err != nil {
+	if err := kubeadm(ctx, h, v, "join", config, p.flags()...); err != nil {
 		return err
-	}
-	if err := kubeadm(ctx, h, v, []string{"join"}, config, p.flags()...); err != nil {
-		return started(ctx, h, "join", err)
 	}
 	if err := p.waitNode(ctx, h); err != nil {
 		return err

@@ -162,7 +162,12 @@ func emptyDir(ctx context.Context, h task.Host, dir string) error {
 
 // cleanNetwork removes links and rules; that they are not there is no error.
 func cleanNetwork(ctx context.Context, h task.Host) error {
-	cmds := [][]string{{"ipvsadm", "--clear"}}
+	var cmds [][]string
+	if there, err := hostfile.Exists(ctx, h, "/proc/net/ip_vs"); err != nil {
+		return err
+	} else if there {
+		cmds = append(cmds, []string{"ipvsadm", "--clear"})
+	}
 	for _, link := range []string{"cni0", "flannel.1", "kube-ipvs0"} {
 		there, err := hostfile.Exists(ctx, h, "/sys/class/net/"+link)
 		if err != nil {

@@ -28,15 +28,22 @@ func withConfig(ctx context.Context, h task.Host, name, config string, f func(pa
 	return f(path)
 }
 
-// kubeadm runs a command of kubeadm with a configuration and shows what it says.
-func kubeadm(ctx context.Context, h task.Host, v kube.Version, words []string, config string, flags ...string) error {
+// kubeadm runs kubeadm init or join with a configuration and shows what it says. The host is marked while it runs.
+func kubeadm(ctx context.Context, h task.Host, v kube.Version, verb, config string, flags ...string) error {
 	if err := rightKubeadm(ctx, h, v); err != nil {
 		return err
 	}
-	return withConfig(ctx, h, "kubeadm-"+words[0]+".yaml", config, func(path string) error {
-		argv := append(append([]string{"kubeadm"}, words...), "--config", path)
+	if err := mark(ctx, h, verb); err != nil {
+		return err
+	}
+	err := withConfig(ctx, h, "kubeadm-"+verb+".yaml", config, func(path string) error {
+		argv := []string{"kubeadm", verb, "--config", path}
 		return must(ctx, h, task.Cmd(append(argv, flags...)...).Streamed())
 	})
+	if err != nil && nothingDone(err) {
+		return errors.Join(err, unmark(ctx, h, verb))
+	}
+	return err
 }
 
 // must runs a command of kubeadm; a failure says what to do where that is known.
@@ -91,12 +98,8 @@ func waitReady(ctx context.Context, h task.Host, c kube.Client) error {
 	return kube.Patiently(ctx, h, limit, func() error { return c.Ready(ctx, h) })
 }
 
-// started looks at the failure of a command that was marked: one that ended in preflight has changed nothing, and the
-// mark is taken away.
-func started(ctx context.Context, h task.Host, what string, err error) error {
+// nothingDone tells whether kubeadm ended in its preflight checks: then there is nothing to reset.
+func nothingDone(err error) bool {
 	var f *task.Failure
-	if !errors.As(err, &f) || !(strings.Contains(f.Output, "[preflight]") && strings.Contains(f.Output, "[ERROR ") || strings.Contains(f.Summary, "not on this host") || strings.Contains(f.Summary, "cannot set up")) {
-		return err
-	}
-	return errors.Join(err, unmark(ctx, h, what))
+	return errors.As(err, &f) && strings.Contains(f.Output, "execution phase preflight")
 }

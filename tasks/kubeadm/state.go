@@ -131,6 +131,9 @@ func (m *marker) fresh(h task.Host) error {
 // mark notes that kubeadm is about to start, and keeps copies of what kubeadm reset would remove although it is not
 // kubeadm's: certificates and static pods that were there before.
 func mark(ctx context.Context, h task.Host, what string) error {
+	if err := h.MkdirAll(ctx, path.Dir(markerDir), task.Attr{}); err != nil {
+		return err
+	}
 	if err := h.MkdirAll(ctx, markerDir, task.Attr{Mode: 0o700}); err != nil {
 		return err
 	}
