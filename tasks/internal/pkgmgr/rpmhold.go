@@ -126,5 +126,5 @@ func setExcludes(conf string, names []string, on bool) string {
 		}
 		lines = slices.Insert(lines, at+1, "exclude="+strings.Join(all, " "))
 	}
-	return strings.TrimLeft(strings.Join(lines, "\n")+"\n", "\n")
+	return strings.Trim(strings.Join(lines, "\n"), "\n") + "\n"
 }
