@@ -15,6 +15,7 @@ import (
 	"github.com/kflow/kflow/engine/mask"
 	"github.com/kflow/kflow/engine/plan"
 	"github.com/kflow/kflow/engine/playbook"
+	"github.com/kflow/kflow/engine/race"
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/engine/transport"
 )
@@ -146,6 +147,7 @@ func (p *Project) readRest(pb *playbook.Playbook, found *diag.List) {
 	found.Extend(diags)
 	if !found.HasErrors() {
 		made.Check(found)
+		race.Check(made, plan.NewSketches(made), found)
 	}
 	p.plan, p.secrets, p.inputValues = made, append(values.Secrets, inv.Secrets()...), values.Inputs
 	if found.HasErrors() || p.cfg.Sketch {

@@ -81,9 +81,17 @@ type Block struct {
 
 // Touches implements task.Toucher.
 func (p *File) Touches() task.Touches {
+	if p.Path == "" {
+		return task.Touches{} // not known yet
+	}
 	t := task.Touches{Writes: []string{"path:" + p.Path}}
 	if p.Absent {
 		t.Writes = append(t.Writes, "path:"+p.Path+"/")
+	} else {
+		t.Reads = append(t.Reads, "path:"+path.Dir(p.Path))
+	}
+	if p.From != nil && len(p.From.Command) > 0 {
+		t.Reads = append(t.Reads, "path:"+p.From.Command[0])
 	}
 	if p.CopyOf != "" {
 		t.Reads = append(t.Reads, "path:"+p.CopyOf)

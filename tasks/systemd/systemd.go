@@ -77,7 +77,13 @@ func (p *Systemd) Action() bool { return p.State == "restarted" }
 
 // Touches implements task.Toucher.
 func (p *Systemd) Touches() task.Touches {
+	if p.Unit == "" {
+		return task.Touches{} // not known yet
+	}
 	t := task.Touches{Writes: []string{"unit:" + strings.TrimSuffix(p.Unit, ".service")}}
+	for _, dir := range []string{"/etc", "/usr/lib", "/lib", "/usr/local/lib"} {
+		t.Reads = append(t.Reads, "path:"+dir+"/systemd/system/"+p.name(), "path:"+dir+"/systemd/system/"+p.name()+".d/")
+	}
 	for _, name := range p.RestartOn {
 		t.Reads = append(t.Reads, "path:"+name)
 	}
