@@ -265,6 +265,9 @@ func (p *Download) apply(ctx context.Context, h task.Host, want string) error {
 	if err != nil {
 		return err
 	}
+	if p.Checksum != "" && p.Unpack == nil {
+		return nil // the file speaks for itself
+	}
 	rec := record{URL: p.URL, ChecksumURL: p.ChecksumURL, SHA256: sum}
 	if p.Unpack != nil {
 		rec.Unpacked = p.Unpack.options()
@@ -288,14 +291,14 @@ func (p *Download) get(ctx context.Context, h task.Host, file, want string, attr
 			return have, err // only unpacking is left to do
 		}
 	}
-	if err := h.MkdirAll(ctx, path.Dir(file), task.Attr{}); err != nil {
-		return "", err
-	}
 	r, err := p.open(ctx, h, p.URL, want)
 	if err != nil {
 		return "", err
 	}
 	defer r.Close()
+	if err := h.MkdirAll(ctx, path.Dir(file), task.Attr{}); err != nil {
+		return "", err
+	}
 	v := newVerifier(r, p.URL, want)
 	if err := h.WriteFile(ctx, file, v, attr); err != nil {
 		return "", err

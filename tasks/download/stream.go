@@ -10,6 +10,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -43,8 +44,8 @@ type stream struct {
 }
 
 // newStream opens a URL. The first answer decides whether there is anything to read.
-func newStream(ctx context.Context, h task.Host, url string) (*stream, error) {
-	s := &stream{ctx: ctx, h: h, client: newClient(ctx, h), url: url, total: -1}
+func newStream(ctx context.Context, h task.Host, address string) (*stream, error) {
+	s := &stream{ctx: ctx, h: h, client: newClient(ctx, h), url: address, total: -1}
 	return s, s.connect()
 }
 
@@ -145,6 +146,9 @@ func (s *stream) refused(resp *http.Response) error {
 }
 
 func (s *stream) unreachable(err error) error {
+	if u := new(url.Error); errors.As(err, &u) {
+		err = u.Err // the address is said already
+	}
 	return task.Failf("GET %s: %w", s.url, err).Retryable().
 		WithHint("this host does not reach the server: check DNS, proxy (http_proxy) and firewall, or use via: controller")
 }

@@ -134,21 +134,21 @@ func (p *Image) load(ctx context.Context, h task.Host, rt cri.Runtime, files []s
 	if err != nil {
 		return err
 	}
+	missing := []string(p.Names)
 	for i, file := range files {
 		h.Progress("import images", int64(i), int64(len(files)))
 		if err := rt.Import(ctx, h, file); err != nil {
 			return err
 		}
-	}
-	missing, err := rt.Missing(ctx, h, p.Names)
-	if err != nil || len(missing) == 0 {
-		return err
+		if missing, err = rt.Missing(ctx, h, p.Names); err != nil || len(missing) == 0 {
+			return err
+		}
 	}
 	after, err := rt.List(ctx, h)
 	if err != nil {
 		return err
 	}
-	brought := slices.DeleteFunc(after, func(n string) bool { return slices.Contains(before, n) || strings.HasPrefix(n, "sha256:") })
+	brought := slices.DeleteFunc(after, func(n string) bool { return slices.Contains(before, n) })
 	return task.Failf("%s is not in %s", strings.Join(missing, ", "), strings.Join(files, ", ")).
 		WithHint("the archives brought: %s. Declare these names, or tag the images before they are saved", orNothing(brought))
 }

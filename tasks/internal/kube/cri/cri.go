@@ -80,7 +80,7 @@ func (r Runtime) List(ctx context.Context, h task.Host) ([]string, error) {
 	for line := range strings.Lines(o.Stdout) {
 		f := strings.Fields(line)
 		switch {
-		case len(f) == 0 || r.kind == crio && f[0] == "IMAGE":
+		case len(f) == 0 || r.kind == crio && f[0] == "IMAGE" || strings.HasPrefix(f[0], "sha256:"):
 		case r.kind == crio && len(f) > 1:
 			names = append(names, Full(f[0]+":"+f[1]))
 		default:
@@ -135,11 +135,11 @@ func (r Runtime) Remove(ctx context.Context, h task.Host, name string) error {
 func (r Runtime) Pull(ctx context.Context, h task.Host, name string, attempts int, delay time.Duration) error {
 	for i := 1; ; i++ {
 		h.Log("pull " + name)
-		o, c, err := r.pull(ctx, h, name)
+		o, err := r.pull(ctx, h, name)
 		if err != nil || o.OK() {
 			return err
 		}
-		f := pullFailure(name, c, o)
+		f := pullFailure(name, o)
 		if !f.Transient || i >= attempts {
 			return f
 		}
@@ -150,7 +150,7 @@ func (r Runtime) Pull(ctx context.Context, h task.Host, name string, attempts in
 	}
 }
 
-func (r Runtime) pull(ctx context.Context, h task.Host, name string) (task.Output, task.Command, error) {
+func (r Runtime) pull(ctx context.Context, h task.Host, name string) (task.Output, error) {
 	c := task.Cmd(r.crictl("pull", name)...)
 	if r.kind == docker {
 		c = task.Cmd("docker", "image", "pull", name)
@@ -160,11 +160,11 @@ func (r Runtime) pull(ctx context.Context, h task.Host, name string) (task.Outpu
 		c = task.Cmd(r.ctr("images", "pull", "--hosts-dir", "/etc/containerd/certs.d", Full(name))...)
 		o, err = h.Run(ctx, c)
 	}
-	return o, c, err
+	return o, err
 }
 
-func pullFailure(name string, c task.Command, o task.Output) *task.Failure {
-	f := task.Failf("image %s cannot be pulled: `%s` ended with exit code %d", name, c, o.Code).WithOutput(o)
+func pullFailure(name string, o task.Output) *task.Failure {
+	f := task.Failf("image %s cannot be pulled", name).WithOutput(o)
 	all := o.Stdout + o.Stderr
 	switch {
 	case containsAny(all, "not found", "manifest unknown", "does not exist"):
