@@ -1,0 +1,275 @@
+package cluster
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/kflow/kflow/engine/sim/host"
+)
+
+const (
+	kubernetesDir = "/etc/kubernetes/"
+	pki           = kubernetesDir + "pki/"
+	manifests     = kubernetesDir + "manifests/"
+)
+
+// Programs are the programs that need the network: kubeadm and kubectl.
+func (n *Network) Programs() map[string]host.Program {
+	return map[string]host.Program{"kubeadm": n.kubeadm, "kubectl": n.kubectl, "kubelet": n.kubelet}
+}
+
+func (n *Network) kubelet(p *host.Proc) int {
+	if len(p.Args) == 1 && p.Args[0] == "--version" {
+		p.Printf("Kubernetes v%s\n", versionOf(p.Host, "kubelet"))
+		return 0
+	}
+	return p.Unknown()
+}
+
+func versionOf(h *host.Host, name string) string {
+	v, _, _ := strings.Cut(h.Installed(name), "-")
+	return v
+}
+
+// adm is one call of kubeadm.
+type adm struct {
+	*host.Proc
+	n      *Network
+	h      *host.Host
+	flags  map[string]string
+	config string
+}
+
+func (n *Network) kubeadm(p *host.Proc) int {
+	flags, words := p.Flags("--config", "--kubeconfig", "--ttl", "-o", "--output", "--kubernetes-version", "--image-repository", "--cri-socket", "--certificate-key", "--token", "--node-name")
+	a := &adm{Proc: p, n: n, h: p.Host, flags: flags}
+	if file := flags["--config"]; file != "" {
+		a.config = p.Host.Text(file)
+		if a.config == "" {
+			return p.Fail("unable to read config from %q: open %s: no such file or directory", file, file)
+		}
+	}
+	switch strings.Join(words, " ") {
+	case "version":
+		p.Printf("v%s\n", versionOf(p.Host, "kubeadm"))
+		return 0
+	case "config images list":
+		return a.images()
+	case "config images pull":
+		for _, image := range imagesOf(flags["--kubernetes-version"], flags["--image-repository"]) {
+			p.Pull(image)
+		}
+		return 0
+	case "init":
+		return a.init()
+	case "join":
+		return a.join()
+	case "reset":
+		return a.reset()
+	case "token create":
+		return a.token()
+	case "init phase upload-certs":
+		return a.uploadCerts()
+	}
+	return p.Unknown()
+}
+
+func (a *adm) images() int {
+	a.Take(200 * time.Millisecond)
+	for _, image := range imagesOf(a.flags["--kubernetes-version"], a.flags["--image-repository"]) {
+		a.Printf("%s\n", image)
+	}
+	return 0
+}
+
+// imagesOf are the images of a control plane.
+func imagesOf(version, repository string) []string {
+	if repository == "" {
+		repository = "registry.k8s.io"
+	}
+	version = "v" + strings.TrimPrefix(version, "v")
+	minor := number(version, `v1\.(\d+)`)
+	pause := "3.1"
+	for _, step := range []struct {
+		from int
+		tag  string
+	}{{18, "3.2"}, {21, "3.4.1"}, {22, "3.5"}, {23, "3.6"}, {24, "3.7"}, {25, "3.8"}, {26, "3.9"}, {31, "3.10"}, {34, "3.10.1"}, {36, "3.10.2"}} {
+		if minor >= step.from {
+			pause = step.tag
+		}
+	}
+	var out []string
+	for _, name := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"} {
+		out = append(out, repository+"/"+name+":"+version)
+	}
+	dns := repository + "/coredns:v1.11.1"
+	if repository == "registry.k8s.io" {
+		dns = repository + "/coredns/coredns:v1.11.1"
+	}
+	return append(out, dns, repository+"/pause:"+pause, repository+"/etcd:3.5.12-0")
+}
+
+// preflight are the checks before init and join.
+func (a *adm) preflight(control bool) bool {
+	a.Printf("[preflight] Running pre-flight checks\n")
+	a.Take(1500 * time.Millisecond)
+	var errs []string
+	check := func(name string, ok bool, why string) {
+		if !ok && !strings.Contains(a.flags["--ignore-preflight-errors"], name) {
+			errs = append(errs, "\t[ERROR "+name+"]: "+why)
+		}
+	}
+	socket := strings.TrimPrefix(field(a.config, "criSocket"), "unix://")
+	if socket == "" {
+		socket = "/run/containerd/containerd.sock"
+	}
+	runtime, _ := a.h.Active("containerd")
+	docker, _ := a.h.Active("docker")
+	check("CRI", (runtime || docker) && a.h.Exists(socket), "container runtime is not running: "+socket)
+	check("Swap", !a.h.Swap(), "running with swap on is not supported. Please disable swap")
+	check("FileContent--proc-sys-net-ipv4-ip_forward", setTo1(a.h, "net/ipv4/ip_forward"), "/proc/sys/net/ipv4/ip_forward contents are not set to 1")
+	if number(a.version(), `1\.(\d+)`) < 30 {
+		check("FileContent--proc-sys-net-bridge-bridge-nf-call-iptables", setTo1(a.h, "net/bridge/bridge-nf-call-iptables"),
+			"/proc/sys/net/bridge/bridge-nf-call-iptables does not exist or is not set to 1")
+	}
+	check("FileExisting-conntrack", a.h.Installed("conntrack") != "" || a.h.Installed("conntrack-tools") != "", "conntrack not found in system path")
+	files := []string{kubernetesDir + "kubelet.conf"}
+	if control {
+		for _, name := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"} {
+			files = append(files, manifests+name+".yaml")
+		}
+		p := a.n.planeOf(a.h.Name)
+		check("Port-6443", p == nil || !a.n.up(p), "Port 6443 is in use")
+		check("DirAvailable--var-lib-etcd", !a.h.Exists("/var/lib/etcd/member"), "/var/lib/etcd is not empty")
+	}
+	for _, name := range files {
+		check("FileAvailable-"+strings.ReplaceAll(name, "/", "-"), !a.h.Exists(name), name+" already exists")
+	}
+	if len(errs) == 0 {
+		return true
+	}
+	a.Errorf("error execution phase preflight: [preflight] Some fatal errors occurred:\n%s\n", strings.Join(errs, "\n"))
+	return false
+}
+
+func setTo1(h *host.Host, key string) bool { return strings.TrimSpace(h.Text("/proc/sys/"+key)) == "1" }
+
+func (a *adm) version() string {
+	if v := field(a.config, "kubernetesVersion"); v != "" {
+		return v
+	}
+	return "v" + versionOf(a.h, "kubeadm")
+}
+
+// write puts files there; it fails with what kubeadm says.
+func (a *adm) write(mode fs.FileMode, files map[string]string) bool {
+	for _, name := range sorted(files) {
+		if err := a.h.Write(name, files[name], mode); err != nil {
+			a.Errorf("error execution phase: could not write %s: %v\n", name, err)
+			return false
+		}
+	}
+	return true
+}
+
+// certificates writes those of a control plane.
+func (a *adm) certificates(c *Cluster) bool {
+	a.Printf("[certs] Using certificateDir folder \"/etc/kubernetes/pki\"\n")
+	a.Take(2500 * time.Millisecond)
+	files := map[string]string{pki + "ca.crt": c.ca, pki + "etcd/ca.crt": c.ca, pki + "front-proxy-ca.crt": c.ca, pki + "sa.pub": "simulated\n"}
+	for _, name := range []string{"ca.key", "sa.key", "front-proxy-ca.key", "apiserver.key", "apiserver-kubelet-client.key", "etcd/ca.key", "etcd/peer.key", "etcd/server.key"} {
+		files[pki+name] = "simulated key\n"
+	}
+	for _, name := range []string{"apiserver.crt", "apiserver-kubelet-client.crt", "etcd/peer.crt", "etcd/server.crt"} {
+		files[pki+name] = "simulated certificate\n"
+	}
+	return a.write(0o600, files)
+}
+
+// kubeconfigs writes those of a control plane.
+func (a *adm) kubeconfigs(c *Cluster, address string) bool {
+	a.Printf("[kubeconfig] Using kubeconfig folder \"/etc/kubernetes\"\n")
+	a.Take(800 * time.Millisecond)
+	files := map[string]string{kubernetesDir + "admin.conf": c.kubeconfig(c.endpoint, "kubernetes-admin")}
+	for _, name := range []string{"controller-manager", "scheduler"} {
+		files[kubernetesDir+name+".conf"] = c.kubeconfig(address, name)
+	}
+	return a.write(0o600, files)
+}
+
+// staticPods writes the manifests of a control plane.
+func (a *adm) staticPods(c *Cluster, address, port string) bool {
+	a.Printf("[control-plane] Using manifest folder \"/etc/kubernetes/manifests\"\n")
+	a.Take(400 * time.Millisecond)
+	files := map[string]string{
+		manifests + "kube-apiserver.yaml": fmt.Sprintf("apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - command:\n    - kube-apiserver\n    - --advertise-address=%s\n    - --secure-port=%s\n", address, port),
+	}
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler"} {
+		files[manifests+name+".yaml"] = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: " + name + "\n"
+	}
+	if !c.external {
+		files[manifests+"etcd.yaml"] = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: etcd\n"
+		files["/var/lib/etcd/member/snap/db"] = "simulated\n"
+	}
+	return a.write(0o600, files)
+}
+
+// startKubelet writes its configuration and starts it.
+func (a *adm) startKubelet() bool {
+	a.Printf("[kubelet-start] Starting the kubelet\n")
+	files := map[string]string{"/var/lib/kubelet/config.yaml": "kind: KubeletConfiguration\n", "/var/lib/kubelet/kubeadm-flags.env": "KUBELET_KUBEADM_ARGS=\"\"\n"}
+	if !a.write(0o600, files) {
+		return false
+	}
+	a.Take(700 * time.Millisecond)
+	a.h.Start("kubelet")
+	return true
+}
+
+func (a *adm) token() int {
+	a.Take(300 * time.Millisecond)
+	c, code := a.api(a.flags["--kubeconfig"])
+	if c == nil {
+		return code
+	}
+	ttl := a.flags["--ttl"]
+	if t := field(documentOf(a.config, "InitConfiguration"), "ttl"); t != "" {
+		ttl = t
+	}
+	life, err := time.ParseDuration(ttl)
+	if err != nil || life == 0 {
+		life = 24 * time.Hour
+	}
+	a.n.mu.Lock()
+	defer a.n.mu.Unlock()
+	c.minted++
+	token := fmt.Sprintf("%06x.%016x", c.minted, a.n.seed+uint64(c.minted)*0x9e3779b97f4a7c15)
+	c.tokens[token] = a.h.Now().Add(life)
+	a.Printf("%s\n", token)
+	return 0
+}
+
+func (a *adm) uploadCerts() int {
+	a.Take(500 * time.Millisecond)
+	c, code := a.api(kubernetesDir + "admin.conf")
+	if c == nil {
+		return code
+	}
+	const life = 2 * time.Hour
+	a.n.mu.Lock()
+	defer a.n.mu.Unlock()
+	c.key, c.keyUntil = field(a.config, "certificateKey"), a.h.Now().Add(life)
+	a.Printf("[upload-certs] Storing the certificates in Secret \"kubeadm-certs\" in the \"kube-system\" Namespace\n")
+	return 0
+}
+
+// api finds the cluster behind a kubeconfig, or says why it does not answer.
+func (a *adm) api(kubeconfig string) (*Cluster, int) {
+	c, why := a.n.ask(a.h, a.h.Text(kubeconfig), "")
+	if c == nil {
+		return nil, a.Fail("%s", why)
+	}
+	return c, 0
+}

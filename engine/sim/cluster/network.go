@@ -1,0 +1,250 @@
+// Package cluster is what simulated hosts are to each other: a network with addresses, a virtual address that keepalived
+// moves, haproxy before API servers, and Kubernetes as kubeadm and kubectl show it.
+//
+// # Nothing runs in the background
+//
+// What happens by itself on real machines (an image is pulled, a pod gets ready, a node turns Ready, an address moves) is
+// worked out when somebody asks: from the time something was declared and how long such a thing takes. So a cluster of
+// five thousand nodes costs nothing while nobody looks.
+//
+// # Rules
+//
+// Kept are the rules on which procedures break: the checks before kubeadm init and join, tokens and certificate keys
+// that end by the clock of the API server, members of etcd with one learner at a time and a quorum, nodes that are not
+// ready before a CNI is there, an address that one keepalived holds, an API behind haproxy that is gone when no API server
+// is healthy. What a command line asks that is not modelled ends as a host.UnknownError.
+package cluster
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/kflow/kflow/engine/sim/host"
+)
+
+// Network is all hosts of a simulation and what they are to each other. It implements host.Network.
+type Network struct {
+	seed  uint64
+	clock host.Clock
+	// Internet answers requests that go to none of the hosts.
+	Internet func(from *host.Host, req *http.Request) (*http.Response, error)
+
+	mu       sync.Mutex
+	hosts    map[string]*host.Host // by address and by name
+	down     map[string]bool       // by name
+	balanced map[string]*host.Host // hosts that have started keepalived, by name
+	planes   map[string]*plane     // control planes by host
+	clusters []*Cluster
+}
+
+// New returns a network without hosts.
+func New(seed uint64, clock host.Clock) *Network {
+	return &Network{seed: seed, clock: clock, hosts: map[string]*host.Host{}, down: map[string]bool{}, balanced: map[string]*host.Host{},
+		planes: map[string]*plane{}}
+}
+
+// Add connects a host.
+func (n *Network) Add(h *host.Host) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hosts[h.IP], n.hosts[h.Name] = h, h
+}
+
+// Host finds a host by name or address.
+func (n *Network) Host(name string) *host.Host {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.hosts[name]
+}
+
+// SetDown takes a host off the network, or puts it back.
+func (n *Network) SetDown(name string, down bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.down[name] = down
+}
+
+// Down tells whether a host is off the network.
+func (n *Network) Down(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.down[name]
+}
+
+// OnStart is told of units that start on hosts.
+func (n *Network) OnStart(h *host.Host, unit string) {
+	if unit == "keepalived.service" {
+		n.mu.Lock()
+		n.balanced[h.Name] = h
+		n.mu.Unlock()
+	}
+}
+
+// end is why a connection is not made.
+type end int
+
+const (
+	open end = iota
+	refused
+	timeout
+	reset    // accepted by a balancer that has no server
+	nowhere  // no such name
+	internet // not one of ours
+)
+
+// Dial implements host.Network.
+func (n *Network) Dial(ctx context.Context, from *host.Host, network, address string) (net.Conn, error) {
+	_, _, how := n.reach(from, address)
+	switch how {
+	case open, reset:
+		near, far := net.Pipe()
+		go func() { _, _ = io.Copy(io.Discard, far) }() // ends when the task closes its side
+		return near, nil
+	case refused:
+		return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	case nowhere:
+		return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: address, IsNotFound: true}}
+	}
+	if err := n.clock.Sleep(ctx, 5*time.Second); err != nil {
+		return nil, err
+	}
+	return nil, &net.OpError{Op: "dial", Net: network, Err: os.ErrDeadlineExceeded}
+}
+
+// RoundTrip implements host.Network.
+func (n *Network) RoundTrip(from *host.Host, req *http.Request) (*http.Response, error) {
+	port := req.URL.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[req.URL.Scheme]
+	}
+	_, plane, how := n.reach(from, net.JoinHostPort(req.URL.Hostname(), port))
+	switch {
+	case how == internet:
+		return n.Internet(from, req)
+	case how == open && plane != nil:
+		status, text := http.StatusOK, "ok"
+		if !n.healthy(plane) {
+			status, text = http.StatusInternalServerError, "[-]etcd failed: reason withheld"
+		}
+		return &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{}, Body: io.NopCloser(strings.NewReader(text)),
+			ContentLength: int64(len(text)), Request: req}, nil
+	case how == open, how == reset:
+		return nil, io.ErrUnexpectedEOF
+	}
+	_, err := n.Dial(req.Context(), from, "tcp", req.URL.Host)
+	return nil, err
+}
+
+// reach finds what listens at an address: a host, and the control plane behind it where it is an API server.
+func (n *Network) reach(from *host.Host, address string) (*host.Host, *plane, end) {
+	name, port, err := net.SplitHostPort(address)
+	if err != nil {
+		name, port = address, "443"
+	}
+	if from != nil && n.Down(from.Name) {
+		return nil, nil, timeout
+	}
+	to, how := n.lookUp(from, name)
+	if to == nil {
+		return nil, nil, how
+	}
+	if n.Down(to.Name) {
+		return nil, nil, timeout
+	}
+	if port == "22" {
+		return to, nil, open
+	}
+	if p := n.planeOf(to.Name); p != nil && p.port == port && n.up(p) {
+		return to, p, open
+	}
+	return n.balance(to, port)
+}
+
+// lookUp finds the host behind a name or address.
+func (n *Network) lookUp(from *host.Host, name string) (*host.Host, end) {
+	if from != nil && (name == "localhost" || strings.HasPrefix(name, "127.")) {
+		return from, open
+	}
+	if h := n.Host(name); h != nil {
+		return h, open
+	}
+	if h := n.holder(name); h != nil {
+		return h, open
+	}
+	if net.ParseIP(name) != nil {
+		return nil, timeout
+	}
+	if from != nil {
+		for line := range strings.Lines(from.Text("/etc/hosts")) {
+			f := strings.Fields(line)
+			for i := 1; i < len(f); i++ {
+				if f[i] == name && f[0] != name {
+					return n.lookUp(from, f[0])
+				}
+			}
+		}
+	}
+	if !strings.Contains(name, ".") {
+		return nil, nowhere
+	}
+	return nil, internet
+}
+
+// balance finds what haproxy of a host forwards a port to.
+func (n *Network) balance(to *host.Host, port string) (*host.Host, *plane, end) {
+	on, _ := to.Active("haproxy")
+	config := to.Text("/etc/haproxy/haproxy.cfg")
+	if !on || !regexp.MustCompile(`(?m)^\s*bind\s+\S*:`+port+`\b`).MatchString(config) {
+		return nil, nil, refused
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\s*server\s+\S+\s+([^\s:]+):(\d+)`).FindAllStringSubmatch(config, -1) {
+		back := n.Host(m[1])
+		if back == nil || n.Down(back.Name) {
+			continue
+		}
+		if p := n.planeOf(back.Name); p != nil && p.port == m[2] && n.up(p) && n.healthy(p) {
+			return to, p, open
+		}
+	}
+	return to, nil, reset
+}
+
+// claim is how long a keepalived needs to take an address after its start, or after another has lost it.
+const claim = 4 * time.Second
+
+// holder is the host whose keepalived holds an address.
+func (n *Network) holder(address string) *host.Host {
+	n.mu.Lock()
+	var all []*host.Host
+	for name, h := range n.balanced {
+		if !n.down[name] {
+			all = append(all, h)
+		}
+	}
+	n.mu.Unlock()
+	var best *host.Host
+	most := -1 << 30
+	for _, h := range all {
+		on, since := h.Active("keepalived")
+		config := h.Text("/etc/keepalived/keepalived.conf")
+		if !on || h.Now().Sub(since) < claim || !regexp.MustCompile(`(?m)^\s*`+regexp.QuoteMeta(address)+`(/|\s|$)`).MatchString(config) {
+			continue
+		}
+		p := number(config, `(?m)^\s*priority\s+(-?\d+)`)
+		if on, _ := h.Active("haproxy"); !on {
+			p += number(config, `(?m)^\s*weight\s+(-?\d+)`)
+		}
+		if p > most || p == most && h.Name < best.Name {
+			best, most = h, p
+		}
+	}
+	return best
+}

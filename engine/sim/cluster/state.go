@@ -1,0 +1,210 @@
+package cluster
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kflow/kflow/engine/sim/host"
+)
+
+// Cluster is one Kubernetes cluster. Network.mu guards it.
+type Cluster struct {
+	ca       string // PEM
+	hash     string // of its public key, sha256:..
+	version  string // v1.29.6
+	endpoint string // of kubeconfigs, host:port
+	config   string // ClusterConfiguration
+	external bool   // etcd is elsewhere
+	made     time.Time
+
+	tokens     map[string]time.Time // until when they hold
+	key        string               // of the certificates that were uploaded
+	keyUntil   time.Time
+	minted     int
+	nodes      map[string]*node
+	members    []*member
+	objects    map[string]*object
+	namespaces map[string]bool
+}
+
+// plane is the control plane on one host.
+type plane struct {
+	cluster *Cluster
+	host    *host.Host
+	port    string // of the API server
+	since   time.Time
+}
+
+type node struct {
+	name          string
+	host          *host.Host
+	joined        time.Time
+	control       bool
+	version       string
+	labels        map[string]string
+	taints        []taint
+	unschedulable bool
+}
+
+type taint struct{ Key, Value, Effect string }
+
+// member is a member of a stacked etcd.
+type member struct {
+	name    string
+	host    *host.Host
+	learner bool
+}
+
+// warmUp is how long an API server needs after the start of its kubelet.
+const warmUp = 8 * time.Second
+
+func (n *Network) planeOf(name string) *plane {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.planes[name]
+}
+
+// up tells whether the API server of a control plane listens.
+func (n *Network) up(p *plane) bool {
+	on, since := p.host.Active("kubelet")
+	runtime, _ := p.host.Active("containerd")
+	if !runtime {
+		runtime, _ = p.host.Active("docker")
+	}
+	if !on || !runtime || !p.host.Exists(manifests+"kube-apiserver.yaml") {
+		return false
+	}
+	if since.Before(p.since) {
+		since = p.since
+	}
+	return p.host.Now().Sub(since) >= warmUp
+}
+
+// healthy tells whether the API server can do anything: its etcd has a quorum.
+func (n *Network) healthy(p *plane) bool {
+	n.mu.Lock()
+	members := slices.Clone(p.cluster.members)
+	external := p.cluster.external
+	n.mu.Unlock()
+	if external {
+		return true
+	}
+	voters, alive := 0, 0
+	for _, m := range members {
+		if m.learner {
+			continue
+		}
+		voters++
+		if n.alive(m) {
+			alive++
+		}
+	}
+	return alive > voters/2
+}
+
+// alive tells whether a member of etcd runs.
+func (n *Network) alive(m *member) bool {
+	on, _ := m.host.Active("kubelet")
+	return on && !n.Down(m.host.Name) && m.host.Exists(manifests+"etcd.yaml")
+}
+
+// newCluster makes a cluster with a certificate authority of its own.
+func (n *Network) newCluster(now time.Time) (*Cluster, error) {
+	n.mu.Lock()
+	count := len(n.clusters)
+	n.mu.Unlock()
+	seed := sha256.Sum256(fmt.Appendf(nil, "certificate authority %d %d", n.seed, count))
+	key := ed25519.NewKeyFromSeed(seed[:])
+	t := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "kubernetes"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(10, 0, 0),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
+	der, err := x509.CreateCertificate(nil, t, t, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	c := &Cluster{ca: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), hash: "sha256:" + hex.EncodeToString(sum[:]), made: now,
+		tokens: map[string]time.Time{}, nodes: map[string]*node{}, objects: map[string]*object{},
+		namespaces: map[string]bool{"default": true, "kube-system": true, "kube-public": true, "kube-node-lease": true}}
+	n.mu.Lock()
+	n.clusters = append(n.clusters, c)
+	n.mu.Unlock()
+	return c, nil
+}
+
+// kubeconfig is a kubeconfig for a user of the cluster.
+func (c *Cluster) kubeconfig(server, user string) string {
+	return fmt.Sprintf(`apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: %s
+    server: https://%s
+  name: kubernetes
+contexts:
+- context:
+    cluster: kubernetes
+    user: %s
+  name: %s@kubernetes
+current-context: %s@kubernetes
+kind: Config
+users:
+- name: %s
+  user: {}
+`, base64.StdEncoding.EncodeToString([]byte(c.ca)), server, user, user, user, user)
+}
+
+// field is the value of the first line `key: value` of a YAML text.
+func field(text, key string) string {
+	for line := range strings.Lines(text) {
+		line = strings.TrimLeft(strings.TrimSpace(line), "- ")
+		if k, v, ok := strings.Cut(line, ":"); ok && k == key {
+			return strings.Trim(strings.TrimSpace(v), `"'`)
+		}
+	}
+	return ""
+}
+
+// documentOf is the document of a kind in a YAML text.
+func documentOf(text, kind string) string {
+	for _, doc := range strings.Split(text, "\n---\n") {
+		if field(doc, "kind") == kind {
+			return strings.TrimPrefix(doc, "---\n")
+		}
+	}
+	return ""
+}
+
+func number(text, pattern string) int {
+	m := regexp.MustCompile(pattern).FindStringSubmatch(text)
+	if m == nil {
+		return 0
+	}
+	v, _ := strconv.Atoi(m[1])
+	return v
+}
+
+// Expire ends all tokens and uploaded certificates, as if nobody had come for them in time.
+func (n *Network) Expire() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.clusters {
+		clear(c.tokens)
+		c.keyUntil = time.Time{}
+		c.key = ""
+	}
+}
