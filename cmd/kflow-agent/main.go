@@ -1,7 +1,7 @@
 // Kflow-agent carries out the tasks of kflow on the host it is started on. kflow sends it there and starts it; it speaks
 // the protocol of package wire on standard input and output, listens nowhere, and ends with its connection.
 //
-//	kflow-agent [--nonce TEXT] [--sha256 HEX] [--dir DIR] [--address IP]...
+//	kflow-agent [--nonce TEXT] [--sha256 HEX] [--dir DIR] [--session NAME] [--address IP]...
 //	kflow-agent --version
 package main
 
@@ -32,6 +32,7 @@ func run(args []string) error {
 	fs.StringVar(&o.Nonce, "nonce", "", "text of the marker line that opens the connection")
 	fs.StringVar(&o.SHA256, "sha256", "", "hash of this program")
 	fs.StringVar(&o.Dir, "dir", "", "directory to keep content in")
+	fs.StringVar(&o.Session, "session", "", "end the agent before this one of the same name")
 	fs.Func("address", "address kflow knows this host by", func(a string) error {
 		o.Prefer = append(o.Prefer, a)
 		return nil
@@ -49,7 +50,6 @@ func run(args []string) error {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	context.AfterFunc(ctx, func() { os.Stdin.Close() })
 	if err := host.UseProxies("/etc/environment"); err != nil {
 		return err
 	}

@@ -62,7 +62,22 @@ func New(r io.Reader, w io.Writer, o Options) (*Conn, error) {
 		return nil, err
 	}
 	go c.peer.Serve(context.Background())
+	go c.beat()
 	return c, nil
+}
+
+// beat tells the agent that we are there.
+func (c *Conn) beat() {
+	t := time.NewTicker(wire.AliveEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			_ = c.peer.Notify(wire.TypeAlive)
+		case <-c.peer.Done():
+			return
+		}
+	}
 }
 
 // Hello is what the agent said of itself and its host.
@@ -75,7 +90,7 @@ func (c *Conn) Done() <-chan struct{} { return c.peer.Done() }
 func (c *Conn) Err() error { return c.peer.Err() }
 
 // Close ends the connection on this side; the streams are the caller's to close.
-func (c *Conn) Close() { c.peer.Close() }
+func (c *Conn) Close() { c.peer.Close(wire.ErrClosed) }
 
 // Wait waits until nothing of this connection runs any more. The connection must have ended.
 func (c *Conn) Wait() { c.peer.Wait() }

@@ -2,7 +2,8 @@
 // with that connection. It listens nowhere and keeps nothing running.
 //
 // Requests run concurrently, each cancelled by itself. When the connection ends, all are cancelled: programs get SIGTERM
-// and a grace period, nothing new is started, and Serve returns when all have ended. What a task needs of the controller
+// and a grace period, nothing new is started, and Serve returns when all have ended. A cut cable ends no connection: an
+// agent that hears nothing for wire.AliveLimit takes it for ended. What a task needs of the controller
 // (content, downloads, files to save) goes the other way over the same connection.
 package server
 
@@ -33,12 +34,18 @@ type Options struct {
 	SHA256   string        // of the program, as far as it is known
 	Nonce    string        // of the marker line that opens the connection
 	Dir      string        // content is kept below it; "" = nowhere
+	Session  string        // names what belongs together: an agent ends the one before it of the same session and Dir
 	Prefer   []string      // addresses that kflow knows this host by, see facts.Gather
 	Grace    time.Duration // between SIGTERM and SIGKILL; 0 = that of package host
 }
 
 // Serve serves one connection and returns when it has ended; nil is a regular end.
 func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
+	release, err := takeOver(ctx, o, out)
+	if err != nil {
+		return err
+	}
+	defer release()
 	s := &server{o: o}
 	s.remote = newRemote()
 	s.host = host.New(host.Options{Controller: s.remote, Source: s.remote, Store: s.store(), Grace: o.Grace})
@@ -50,18 +57,73 @@ func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	if _, err := io.WriteString(out, wire.Marker(o.Nonce, "ready")); err != nil {
 		return err
 	}
-	s.peer = wire.NewPeer(wire.NewReader(in), out, s.handle)
+	heard := make(chan struct{}, 1)
+	s.peer = wire.NewPeer(wire.NewReader(&listener{in, heard}), out, s.handle)
 	s.remote.peer = s.peer
 	hello := wire.Hello{Protocol: wire.Protocol, Version: o.Version, SHA256: o.SHA256, PID: os.Getpid(), Facts: f}
 	if err := s.peer.SendHello(hello); err != nil {
 		return err
 	}
-	err = s.peer.Serve(ctx)
-	s.peer.Wait()
-	if errors.Is(err, io.EOF) {
-		return nil
+	go s.peer.Serve(ctx) // a read that blocks must not keep us
+	s.watch(ctx, heard)
+	s.wait()
+	if err := s.peer.Err(); !errors.Is(err, io.EOF) {
+		return err
 	}
-	return err
+	return nil
+}
+
+// endLimit is how long handlers may take to end, beyond the grace of programs.
+const endLimit = 15 * time.Second
+
+// wait waits for the handlers, unless one is held up for good (in a write that nobody reads).
+func (s *server) wait() {
+	done := make(chan struct{})
+	go func() {
+		s.peer.Wait()
+		close(done)
+	}()
+	t := time.NewTimer(s.o.Grace + endLimit)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+}
+
+// watch returns when the connection has ended, or was silent for too long.
+func (s *server) watch(ctx context.Context, heard <-chan struct{}) {
+	silence := time.NewTimer(wire.AliveLimit)
+	defer silence.Stop()
+	for {
+		select {
+		case <-heard:
+			silence.Reset(wire.AliveLimit)
+		case <-silence.C:
+			s.peer.Close(fmt.Errorf("no sign of kflow for %v", wire.AliveLimit))
+		case <-ctx.Done():
+			s.peer.Close(context.Cause(ctx))
+		case <-s.peer.Done():
+		}
+		if s.peer.Err() != nil {
+			return
+		}
+	}
+}
+
+// listener tells when something was read.
+type listener struct {
+	io.Reader
+	heard chan<- struct{}
+}
+
+func (l *listener) Read(p []byte) (int, error) {
+	n, err := l.Reader.Read(p)
+	select {
+	case l.heard <- struct{}{}:
+	default: // it has not been looked at yet
+	}
+	return n, err
 }
 
 type server struct {
@@ -76,7 +138,10 @@ func (s *server) store() *host.Store {
 		return nil
 	}
 	st := host.NewStore(filepath.Join(s.o.Dir, "content"))
-	go st.Prune(keepContent)
+	go func() {
+		st.Prune(keepContent)
+		pruneSessions(s.o.Dir, keepContent)
+	}()
 	return st
 }
 

@@ -26,6 +26,8 @@
 //	run       kflow → agent   carry out a job.Request; progress; done has the job.Outcome
 //	cancel    either          end the call of that id
 //	ping      either          answered with done
+//	alive     kflow → agent   a message every AliveEvery: an agent that hears nothing for AliveLimit ends, since kflow may have
+//	                          been cut off and be back with another connection
 //	blob      agent → kflow   a piece of content, by hash: the receiver asks for pieces, several at a time, and so decides
 //	                          how much is under way
 //	stat, download            agent → kflow   of the controller; what was downloaded is then read as blob
@@ -42,6 +44,13 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
+)
+
+// AliveEvery is the time between two messages of kflow; AliveLimit the silence after which an agent gives up.
+const (
+	AliveEvery = 15 * time.Second
+	AliveLimit = 90 * time.Second
 )
 
 // Limits of a frame, in bytes.

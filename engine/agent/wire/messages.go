@@ -21,6 +21,7 @@ const (
 	TypeError    = "error"
 	TypeCancel   = "cancel"
 	TypePing     = "ping"
+	TypeAlive    = "alive"
 	TypeRun      = "run"
 	TypeBlob     = "blob"
 	TypeStat     = "stat"

@@ -145,8 +145,11 @@ func (p *Peer) end(err error) {
 	}
 }
 
-// Close ends the Peer on this side. It does not close the streams.
-func (p *Peer) Close() { p.end(ErrClosed) }
+// Close ends the Peer on this side, for the reason given. It does not close the streams.
+func (p *Peer) Close(why error) { p.end(why) }
+
+// Notify sends a message that wants no answer.
+func (p *Peer) Notify(typ string) error { return p.send(typ, 0, nil, nil) }
 
 // Wait waits for the handlers.
 func (p *Peer) Wait() { p.wg.Wait() }

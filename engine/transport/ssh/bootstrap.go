@@ -140,7 +140,7 @@ func (b *boot) pipes(ctx context.Context, sess *gossh.Session) error {
 }
 
 func (b *boot) script(l *link) script {
-	sc := script{nonce: b.nonce, agents: b.agents, dirs: rootDirs()}
+	sc := script{nonce: b.nonce, agents: b.agents, dirs: rootDirs(), session: b.d.session(b.s.name)}
 	if b.sudo == nil && b.s.user != "root" {
 		sc.dirs = userDirs(b.s.user)
 	}
@@ -185,6 +185,7 @@ func (b *boot) untilReady() error {
 		switch {
 		case words[0] == "ready":
 			return nil
+		case words[0] == "busy": // it waits for an agent before it to end
 		case words[0] == "need" && len(words) == 2:
 			if err := b.upload(words[1]); err != nil {
 				return err

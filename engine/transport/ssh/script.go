@@ -26,6 +26,7 @@ type script struct {
 	agents    map[string]binaries.Binary // by uname -m
 	dirs      []string                   // candidates, in order; shell text
 	addresses []string
+	session   string
 }
 
 func (s script) String() string {
@@ -39,7 +40,7 @@ func (s script) String() string {
 	}
 	w(`*) m arch $k; exit 3;; esac;`)
 	w(`ok() { x=$(sha256sum < "$1") && [ "${x%%%% *}" = "$h" ]; };`)
-	w(`go() { exec "$f" --nonce "$n" --sha256 "$h" --dir "$d"%s; };`, s.addressArgs())
+	w(`go() { exec "$f" --nonce "$n" --sha256 "$h" --dir "$d"%s; };`, s.args())
 	dirs := strings.Join(s.dirs, " ")
 	// The usual case: it is there.
 	w(`for d in %s; do f=$d/agent-$h; [ -L "$d" ] && continue; [ -O "$d" ] && [ -x "$f" ] && ok "$f" && go; done;`, dirs)
@@ -54,8 +55,12 @@ func (s script) String() string {
 	return strings.TrimSpace(b.String())
 }
 
-func (s script) addressArgs() string {
+// args are the arguments of the agent besides those the shell knows.
+func (s script) args() string {
 	var b strings.Builder
+	if safe(s.session) {
+		b.WriteString(" --session " + s.session)
+	}
 	for _, a := range s.addresses {
 		if safe(a) {
 			b.WriteString(" --address " + a)

@@ -7,12 +7,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -35,6 +38,8 @@ func TestMain(m *testing.M) {
 }
 
 func actAsAgent(args []string) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
 	o := server.Options{Registry: task.NewRegistry(task.Kind{Name: "copy", New: func() task.Task { return &copyKind{} }})}
 	for i := 0; i+1 < len(args); i += 2 {
 		switch args[i] {
@@ -44,9 +49,11 @@ func actAsAgent(args []string) {
 			o.SHA256 = args[i+1]
 		case "--dir":
 			o.Dir = args[i+1]
+		case "--session":
+			o.Session = args[i+1]
 		}
 	}
-	if err := server.Serve(context.Background(), o, os.Stdin, os.Stdout); err != nil {
+	if err := server.Serve(ctx, o, os.Stdin, os.Stdout); err != nil {
 		os.Stderr.WriteString(err.Error())
 		os.Exit(1)
 	}
@@ -171,7 +178,7 @@ func TestTheWholeWay(t *testing.T) {
 	c.Close()
 
 	agents, _ := filepath.Glob(filepath.Join(home, ".cache/kflow/*"))
-	if len(agents) != 2 || filepath.Base(agents[0]) != "agent-"+self.SHA256 {
+	if len(agents) != 3 || filepath.Base(agents[0]) != "agent-"+self.SHA256 {
 		t.Fatalf("on the host: %v", agents)
 	}
 	before, _ := os.Stat(agents[0])
@@ -184,6 +191,72 @@ func TestTheWholeWay(t *testing.T) {
 	if after, _ := os.Stat(agents[0]); after.Size() != before.Size() {
 		t.Error("an agent that had been changed was started")
 	}
+}
+
+// A connection is lost without the agent knowing. The next agent of the session ends it, and what it runs, before it
+// is ready; an agent of another session is left alone.
+func TestTheNextAgentEndsTheOneBefore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	if _, err := selfAgent(); err != nil {
+		t.Fatal(err)
+	}
+	l := newLab(t)
+	s := l.server("web")
+	var mu sync.Mutex
+	var shells []*os.Process
+	s.exec = func(command string, ch gossh.Channel) int { // its processes keep their input when the connection ends
+		cmd := exec.Command("/bin/sh", "-c", command)
+		cmd.Env = []string{"HOME=" + l.dir, "PATH=" + os.Getenv("PATH")}
+		in, _ := cmd.StdinPipe()
+		out, _ := cmd.StdoutPipe()
+		if cmd.Start() != nil {
+			return 255
+		}
+		mu.Lock()
+		shells = append(shells, cmd.Process)
+		mu.Unlock()
+		go io.Copy(in, ch)
+		io.Copy(ch, out)
+		cmd.Wait()
+		return 0
+	}
+	d := l.dialer(func(o *Options) { o.Agents = func(string) (binaries.Binary, error) { return selfAgent() } })
+	other := l.dialer(func(o *Options) { o.Agents = d.o.Agents })
+	defer d.Close()
+	defer other.Close()
+	tg := target(s, l.key)
+	tg.User = "ops"
+	bystander := dial(t, other, tg)
+	defer bystander.Close()
+	first := dial(t, d, tg)
+	pid := shells[1].Pid
+	s.drop()
+	<-first.(*conn).live.agent.Done()
+	if syscall.Kill(pid, 0) != nil {
+		t.Fatal("the agent has ended by itself: nothing to test")
+	}
+	out, err := first.Do(t.Context(), &job.Request{Kind: "nonsense", Items: []json.RawMessage{nil}}, nil)
+	if err != nil || out.Failure == nil {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	if shells[1].Signal(syscall.Signal(0)) == nil && holds(pid) {
+		t.Error("the agent of the lost connection lives on")
+	}
+	if !holds(shells[0].Pid) {
+		t.Error("the agent of another session was ended")
+	}
+	first.Close()
+	for _, p := range shells {
+		p.Kill()
+	}
+}
+
+// holds tells whether a process runs (and is no zombie).
+func holds(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(b), ") Z ")
 }
 
 // Sudo in front of the real script. The directories of root are replaced, as the test may not be root.

@@ -22,6 +22,9 @@ package ssh
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net"
 	"os"
@@ -38,6 +41,9 @@ type Options struct {
 	Controller task.Controller    // nil: tasks that need it fail
 	Contents   transport.Contents // nil: only inline content can be opened
 	Version    string             // of this build, told to agents
+	// Session names a run, also when it is resumed. On each host an agent first ends the agent before it of the same
+	// session, with all it runs: a connection may have been lost without its agent knowing. "" = this Dialer's own.
+	Session string
 
 	Agents func(arch string) (binaries.Binary, error) // nil = those built in
 
@@ -93,6 +99,9 @@ func New(o Options) *Dialer {
 	if o.Home == "" {
 		o.Home, _ = os.UserHomeDir()
 	}
+	if o.Session == "" {
+		o.Session = rand.Text()
+	}
 	if o.Agents == nil {
 		o.Agents = binaries.For
 	}
@@ -110,6 +119,12 @@ func New(o Options) *Dialer {
 	d.sudoPasswords = newSudoPasswords(o.Ask)
 	d.config = sync.OnceValues(func() (*config, error) { return loadConfig(o) })
 	return d
+}
+
+// session names a host's part of the session: one machine may stand in the inventory twice.
+func (d *Dialer) session(host string) string {
+	sum := sha256.Sum256([]byte(d.o.Session + "\x00" + host))
+	return hex.EncodeToString(sum[:8])
 }
 
 func setDefault[T comparable](v *T, to T) {

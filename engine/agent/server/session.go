@@ -1,0 +1,108 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/kflow/kflow/engine/agent/wire"
+)
+
+const (
+	// takeOverLimit is how long an agent of an earlier connection may take to end; it gives its programs a grace period.
+	takeOverLimit = 30 * time.Second
+	takeOverPoll  = 100 * time.Millisecond
+)
+
+// takeOver makes this agent the only one of its session. kflow may have lost a connection whose agent does not know it
+// yet, or may have been killed and started again: what that agent runs must have ended before kflow looks at the host
+// anew. The lock is one of the kernel: it ends with the process that holds it, however that ends.
+func takeOver(ctx context.Context, o Options, out io.Writer) (release func(), err error) {
+	if o.Session == "" || o.Dir == "" {
+		return func() {}, nil
+	}
+	dir := filepath.Join(o.Dir, "sessions")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, filepath.Base(o.Session)), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(ctx, f, o.Nonce, out); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if err := errors.Join(f.Truncate(0), writeAt(f, strconv.Itoa(os.Getpid()))); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+func writeAt(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+// lock locks f, ending the agent that holds it.
+func lock(ctx context.Context, f *os.File, nonce string, out io.Writer) error {
+	deadline := time.Now().Add(takeOverLimit)
+	told := time.Time{}
+	for asked := 0; ; {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		pid := holder(f)
+		if pid != asked && isAgentOf(pid, filepath.Base(f.Name())) {
+			asked = pid
+			_ = syscall.Kill(pid, syscall.SIGTERM)
+		}
+		if time.Since(told) > time.Second { // so that kflow does not take us for hanging
+			told = time.Now()
+			if _, err := io.WriteString(out, wire.Marker(nonce, "busy")); err != nil {
+				return err
+			}
+		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return fmt.Errorf("the agent of an earlier connection (pid %d) does not end", pid)
+		}
+		time.Sleep(takeOverPoll)
+	}
+}
+
+// holder is the process that wrote its number into f.
+func holder(f *os.File) int {
+	b := make([]byte, 20)
+	n, _ := f.ReadAt(b, 0)
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	return pid
+}
+
+// isAgentOf tells whether a process is an agent of a session: the number in the file could be an old one that another
+// process has now.
+func isAgentOf(pid int, session string) bool {
+	if pid <= 1 || pid == os.Getpid() {
+		return false
+	}
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && strings.Contains(string(cmdline), "\x00"+session)
+}
+
+// pruneSessions removes what sessions of long ago have left.
+func pruneSessions(dir string, age time.Duration) {
+	files, _ := filepath.Glob(filepath.Join(dir, "sessions", "*"))
+	for _, file := range files {
+		if st, err := os.Stat(file); err == nil && time.Since(st.ModTime()) > age {
+			os.Remove(file)
+		}
+	}
+}
