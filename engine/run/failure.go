@@ -15,18 +15,18 @@ func failureOf(err error) *event.Failure {
 	if err == nil {
 		return nil
 	}
+	var d *sched.DemandError
+	if errors.As(err, &d) && d.Err != nil {
+		in := failureOf(d.Err)
+		in.Summary = "what it needs now could not be made: " + in.Summary
+		return in
+	}
 	var f *job.Failure
 	if errors.As(err, &f) {
 		return &event.Failure{Summary: f.Summary, Step: f.Step, Output: f.Output, Hint: f.Hint, Class: classOf(f)}
 	}
 	if u, ok := transport.AsUnreachable(err); ok {
 		return &event.Failure{Summary: u.Error(), Hint: u.Hint, Class: "unreachable"}
-	}
-	var d *sched.DemandError
-	if errors.As(err, &d) && d.Err != nil {
-		in := failureOf(d.Err)
-		in.Summary = "what it needs now could not be made: " + in.Summary
-		return in
 	}
 	if ds, ok := diag.As(err); ok && len(ds) > 0 {
 		return &event.Failure{Summary: ds[0].Pos.String() + ": " + ds[0].Summary, Hint: ds[0].Hint, Class: "expression"}

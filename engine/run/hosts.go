@@ -19,13 +19,17 @@ type host struct {
 	name   string
 	target transport.Target
 
-	redial sync.Mutex // held while it is dialled once more: all who want it share one connection
+	redial chan struct{} // full while it is dialled once more: all who want it share one connection
 
 	mu       sync.Mutex
 	conn     transport.Conn
 	err      error // why it could not be reached
 	facts    map[string]any
 	dialling bool
+}
+
+func newHost(name string, t transport.Target) *host {
+	return &host{name: name, target: t, redial: make(chan struct{}, 1)}
 }
 
 // hostError stops a run before anything is touched: a host that is configured wrongly, or is not who it should be.
@@ -153,12 +157,15 @@ func (s *Session) open(ctx context.Context, h *host, again bool) (transport.Conn
 	if err == nil || !again {
 		return conn, err
 	}
-	if !h.redial.TryLock() {
-		s.Clock.Release() // whoever dials may wait for time to pass
-		h.redial.Lock()
+	s.Clock.Release() // whoever dials already may wait for time to pass
+	select {
+	case h.redial <- struct{}{}:
+	case <-ctx.Done():
 		s.Clock.Hold()
+		return nil, context.Cause(ctx)
 	}
-	defer h.redial.Unlock()
+	s.Clock.Hold()
+	defer func() { <-h.redial }()
 	if _, now := h.state(); now == err { // nobody else has tried meanwhile
 		s.dial(ctx, h)
 	}

@@ -172,9 +172,9 @@ func newSession(c Config) *Session {
 		undone: map[sched.Instance]bool{}, starts: map[sched.Instance]time.Time{},
 	}
 	for i, t := range c.Targets {
-		s.hosts = append(s.hosts, &host{name: c.Plan.Hosts[i].Name, target: t})
+		s.hosts = append(s.hosts, newHost(c.Plan.Hosts[i].Name, t))
 	}
-	s.controller = &host{name: "controller", target: transport.Target{Name: "controller", Connection: transport.Local}}
+	s.controller = newHost("controller", transport.Target{Name: "controller", Connection: transport.Local})
 	s.leaves, s.known = makeLeaves(c.Plan), s
 	return s
 }
