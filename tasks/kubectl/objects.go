@@ -86,7 +86,7 @@ func (p *Exec) changes(_ context.Context, _ task.Host, c kube.Client) ([]task.Ch
 
 func (p *Exec) outputs(ctx context.Context, h task.Host, c kube.Client) (any, error) {
 	if p.ran == nil {
-		o, err := c.Run(ctx, h, c.Query(p.args()...))
+		o, err := c.Run(ctx, h, c.Watch(p.args()...))
 		if err != nil {
 			return Outputs{}, err
 		}
@@ -157,7 +157,7 @@ func (p *Label) changes(ctx context.Context, h task.Host, c kube.Client) ([]task
 		have, there := o.Metadata.Labels[key]
 		switch want := p.Labels[key]; {
 		case want == nil && there:
-			diff, args = append(diff, key+": "+have+" -> absent"), append(args, key+"-")
+			diff, args = append(diff, fmt.Sprintf("%s: %q -> absent", key, have)), append(args, key+"-")
 		case want != nil && (!there || have != fmt.Sprint(want)):
 			diff = append(diff, fmt.Sprintf("%s: %s -> %q", key, present(have, there), fmt.Sprint(want)))
 			args = append(args, fmt.Sprintf("%s=%v", key, want))

@@ -160,10 +160,10 @@ func (p *Apply) objects(ctx context.Context, h task.Host) (objects []kube.Object
 			objects = append(objects, o)
 		}
 	} else if objects, err = kube.ParseManifest(text); err != nil {
-		return nil, false, task.Failf("the manifest %s cannot be read: %w", p.name(), err)
+		return nil, false, task.Failf("%s cannot be read: %w", p.name(), err)
 	}
 	if len(objects) == 0 {
-		return nil, false, task.Failf("the manifest %s holds no objects", p.name())
+		return nil, false, task.Failf("%s holds no objects", p.name())
 	}
 	if err := rewriteImages(objects, p.Images); err != nil {
 		return nil, false, err
@@ -188,9 +188,9 @@ func (p *Apply) content() *task.Content {
 
 func (p *Apply) name() string {
 	if c := p.content(); c != nil && c.Name != "" {
-		return c.Name
+		return "the manifest " + c.Name
 	}
-	return p.Path
+	return strings.TrimSpace("the manifest " + p.Path)
 }
 
 func (p *Apply) text(ctx context.Context, h task.Host) (text string, secret bool, err error) {

@@ -227,7 +227,7 @@ func (p *Apply) apply(ctx context.Context, h task.Host, objects []kube.Object) e
 		return err
 	}
 	if c := p.client(); len(wait) > crds {
-		if _, err := c.Run(ctx, h, c.Query(wait...)); err != nil {
+		if _, err := c.Run(ctx, h, c.Watch(wait...)); err != nil {
 			return err
 		}
 	}

@@ -9,8 +9,9 @@ import (
 	"github.com/kflow/kflow/tasks/internal/pkgmgr"
 )
 
-// backupSuffix is added to the name of a file whose first version is kept; package managers do not read such files.
-const backupSuffix = ".kflow-original"
+// backupSuffix is added to the name of a file whose first version is kept; package managers leave such files alone, apt
+// without a word.
+const backupSuffix = ".orig"
 
 func aptFiles() []string {
 	return []string{"/etc/apt/sources.list", "/etc/apt/sources.list.d/*.list", "/etc/apt/sources.list.d/*.sources", "/etc/apt/mirrors/*.list"}
@@ -41,6 +42,9 @@ func (p *Repository) mirrorChanges(ctx context.Context, h task.Host, m *Mirror, 
 				return nil, err
 			}
 			want, n := rewrite(have, m.From, m.To)
+			if n == 0 {
+				continue // of another repository
+			}
 			hits += n
 			texts = append(texts, want)
 			for _, c := range hostfile.Want(name, have, want, exists, task.Attr{}) {

@@ -248,7 +248,7 @@ func (p *Pods) check() error    { return nil }
 func (p *Pods) reads() []string { return []string{"cluster", "path:" + p.Kubeconfig} }
 
 func (p *Pods) String() string {
-	return fmt.Sprintf("the pods %s of %s are ready (at least %d)", p.Selector, p.Namespace, p.Count)
+	return strings.Join(strings.Fields(fmt.Sprintf("all pods %s in %s are ready, at least %d", p.Selector, p.Namespace, p.Count)), " ")
 }
 
 type pod struct {

@@ -34,7 +34,15 @@ type Port struct {
 func (p *Port) address() string { return net.JoinHostPort(p.Host, strconv.Itoa(p.Port)) }
 func (p *Port) check() error    { return nil }
 func (p *Port) reads() []string { return nil }
-func (p *Port) String() string  { return p.address() + " is " + p.Expect }
+func (p *Port) String() string {
+	switch p.Expect {
+	case "refused":
+		return p.address() + " refuses connections"
+	case "reachable":
+		return p.address() + " accepts or refuses connections"
+	}
+	return p.address() + " is " + p.Expect
+}
 
 func (p *Port) ask(ctx context.Context, h task.Host) (bool, string, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, attemptLimit, fmt.Errorf("no answer within %s", attemptLimit))

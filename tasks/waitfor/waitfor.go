@@ -169,6 +169,7 @@ func (p *WaitFor) wait(ctx context.Context, h task.Host) error {
 			return nil
 		}
 		waited := h.Now().Sub(start)
+		h.Progress("wait until "+q.String(), int64(waited/time.Second), int64(p.Timeout.D()/time.Second))
 		if waited >= p.Timeout.D() {
 			return late(q, waited, seen)
 		}

@@ -44,6 +44,9 @@ func (c Client) Query(args ...string) task.Command {
 	return task.Query(c.argv(append([]string{requestTimeout}, args...))...)
 }
 
+// Watch is a kubectl command that changes nothing and may take long.
+func (c Client) Watch(args ...string) task.Command { return task.Query(c.argv(args)...) }
+
 // Have returns NotYet("cluster") where there is no kubeconfig: the cluster has not been made yet.
 func (c Client) Have(ctx context.Context, h task.Host) error {
 	_, err := h.Stat(ctx, c.kubeconfig())

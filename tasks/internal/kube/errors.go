@@ -54,6 +54,9 @@ func lastLine(o task.Output) string {
 
 // reason reads what kubectl, the API server or kubeadm says.
 func reason(text string) Reason {
+	if strings.Contains(text, "command terminated with exit code") { // what a program in a pod says is no word of the API
+		return Other
+	}
 	for _, r := range []struct {
 		reason Reason
 		texts  []string

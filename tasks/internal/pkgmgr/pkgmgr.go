@@ -140,6 +140,8 @@ func failure(c task.Command, o task.Output) error {
 		return f.WithHint("the disk is full: free space on /var and / (`df -h`), then resume")
 	case containsAny(all, "mirrorlist.centos.org", "Cannot find a valid baseurl for repo"):
 		return f.WithHint("mirrorlist.centos.org is gone since July 2024: point the repositories to vault.centos.org or a mirror with `repository: {yum: {mirror: ..}}`")
+	case containsAny(all, "does not have a Release file", "404  Not Found", "HTTP Error 404", "Status code: 404"):
+		return f.WithHint("a repository is not at its address: check address and suite in the `repository` task (or the mirror's path); Google's Kubernetes repositories were removed in March 2024, use pkgs.k8s.io")
 	case containsAny(all, "Temporary failure resolving", "Could not resolve", "Failed to fetch", "Failed to download metadata", "Curl error",
 		"Connection timed out", "Connection failed", "Unable to connect to", "Hash Sum mismatch", "Couldn't resolve host"):
 		return f.Retryable().WithHint("the repository cannot be reached or is being updated: check network, proxy and the address in `repository`, then resume")
