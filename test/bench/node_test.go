@@ -173,7 +173,7 @@ func BenchmarkTask(b *testing.B) {
 		delay time.Duration
 	}{{"near", 0}, {"far", delay}} {
 		b.Run(hop.name, func(b *testing.B) {
-			inventory := l.behind(b, "k8s-wn01", hop.delay)
+			inventory, trip := l.behind(b, "k8s-wn01", hop.delay)
 			short, long := l.chain(b, 1), l.chain(b, tasks+1)
 			l.once(b, long, inventory)
 			var few, many []time.Duration
@@ -182,7 +182,6 @@ func BenchmarkTask(b *testing.B) {
 				many = append(many, l.once(b, long, inventory))
 			}
 			each := (median(many) - median(few)) / tasks
-			trip := 2 * hop.delay
 			report(b, "ms/task", ms(each), "round-trip-ms", ms(trip), "overhead-ms", ms(each-trip))
 			if each > trip+overhead {
 				b.Errorf("a task costs %s where a round trip takes %s: it may cost %s more", each, trip, overhead)

@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 }
 
 // behind puts a host of the lab behind a proxy that delays what goes through it, and returns an inventory that reaches
-// it there.
-func (l *lab) behind(b *testing.B, host string, delay time.Duration) string {
+// it there, with the time a byte really takes there and back.
+func (l *lab) behind(b *testing.B, host string, delay time.Duration) (inventory string, trip time.Duration) {
 	b.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -52,8 +52,12 @@ func (l *lab) behind(b *testing.B, host string, delay time.Duration) string {
 	if err != nil {
 		b.Fatalf("the proxy does not listen: %v", err)
 	}
-	_, port, err := net.SplitHostPort(strings.TrimSpace(line))
+	address, measured, _ := strings.Cut(strings.TrimSpace(line), " ")
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
+		b.Fatal(err)
+	}
+	if trip, err = time.ParseDuration(measured); err != nil {
 		b.Fatal(err)
 	}
 	text := fmt.Sprintf("kflow: v1\nhosts:\n  %s:\n    address: %s.1\n    node_ip: %s\n    ssh:\n      user: root\n      port: %s\n      key: %s\n      host_key: %s\n",
@@ -62,7 +66,7 @@ func (l *lab) behind(b *testing.B, host string, delay time.Duration) string {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	return file
+	return file, trip
 }
 
 func (l *lab) address(host string) string { return l.net + "." + hosts[host] }
@@ -94,7 +98,11 @@ func proxy(to string) {
 	if err != nil {
 		fatal(err)
 	}
-	fmt.Println(listener.Addr())
+	trip, err := roundTrip(delay)
+	if err != nil {
+		fatal(err)
+	}
+	fmt.Println(listener.Addr(), trip)
 	go func() {
 		for {
 			c, err := listener.Accept()
@@ -105,6 +113,48 @@ func proxy(to string) {
 		}
 	}()
 	_, _ = io.Copy(io.Discard, os.Stdin) // returns when whoever started it is gone
+}
+
+// roundTrip is the median time of a byte there and back over two hops of a proxy with that delay: the same code, the same
+// machine, the same load.
+func roundTrip(delay time.Duration) (time.Duration, error) {
+	echo, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer echo.Close()
+	between, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer between.Close()
+	go func() {
+		if c, err := echo.Accept(); err == nil {
+			_, _ = io.Copy(c, c) // until the client is done
+		}
+	}()
+	go func() {
+		if c, err := between.Accept(); err == nil {
+			forward(c, echo.Addr().String(), delay)
+		}
+	}()
+	c, err := net.Dial("tcp", between.Addr().String())
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	var trips []time.Duration
+	for range 51 {
+		start := time.Now()
+		if _, err := c.Write([]byte{1}); err != nil {
+			return 0, err
+		}
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			return 0, err
+		}
+		trips = append(trips, time.Since(start))
+	}
+	return median(trips), nil
 }
 
 func fatal(err error) {
