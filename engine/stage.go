@@ -91,3 +91,12 @@ func (p *Project) stageTargets() {
 		p.targets = append(p.targets, transport.Target{Name: h.Name, Connection: transport.Sim, Address: h.Address, NodeIP: h.NodeIP})
 	}
 }
+
+// HostNames are the hosts of the project, in their order.
+func (p *Project) HostNames() []string {
+	out := make([]string, len(p.plan.Hosts))
+	for i, h := range p.plan.Hosts {
+		out[i] = h.Name
+	}
+	return out
+}

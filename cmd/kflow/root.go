@@ -43,7 +43,7 @@ func (a *app) root() *cobra.Command {
 		Version:       version,
 	}
 	root.PersistentFlags().StringVar(&a.state, "state", os.Getenv("KFLOW_STATE"), "folder of runs, locks and history (default: ~/.local/state/kflow; $KFLOW_STATE)")
-	root.AddCommand(a.runCommand(), a.planCommand(), a.resumeCommand(), a.runsCommand(), a.graphCommand(), a.validateCommand(),
+	root.AddCommand(a.runCommand(), a.simulateCommand(), a.planCommand(), a.resumeCommand(), a.runsCommand(), a.graphCommand(), a.validateCommand(),
 		a.schemaCommand(), a.versionCommand())
 	return root
 }

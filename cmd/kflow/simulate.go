@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kflow/kflow/engine"
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/sim"
+)
+
+// rehearsal are the switches of a simulated run.
+type rehearsal struct {
+	hosts       []string
+	seed        uint64
+	os          []string
+	faults      []string
+	file        string
+	speed       float64
+	resumeAfter time.Duration
+	resume      bool
+	again       bool
+	fast        bool
+}
+
+func (a *app) simulateCommand() *cobra.Command {
+	var cfg engine.Config
+	var r rehearsal
+	c := &cobra.Command{
+		Use:   "simulate PLAYBOOK",
+		Short: "Rehearse a playbook on simulated hosts: no machines, no root, no network",
+		Long: "Carries the whole playbook out on simulated hosts, in memory and in simulated time. No inventory is needed: hosts are\n" +
+			"made for the groups of the playbook. Faults can be injected: TASK@HOST:KIND[:ARGUMENT], where TASK or HOST may be left\n" +
+			"out. Kinds: fail[:N|forever], lost[:N], drop[:N], slow[:FACTOR], unreachable[:N|forever], reboot, disk-full,\n" +
+			"clock[:DURATION], corrupt[:N], expired, kill; controller:kill:EVENT kills the controller at an event.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg.Playbook = args[0]
+			r.resume = c.Flags().Changed("resume-after")
+			return a.rehearse(c.Context(), cfg, r)
+		},
+	}
+	a.sourceFlags(c, &cfg)
+	a.runFlags(c, &cfg)
+	a.rehearsalFlags(c, &r)
+	f := c.Flags()
+	f.StringVar(&r.file, "faults", "", "file with a fault per line")
+	f.Float64Var(&r.speed, "speed", 0, "simulated seconds per real one, to watch it; 0 = as fast as it goes")
+	f.DurationVar(&r.resumeAfter, "resume-after", 0, "when the run has failed: heal all faults, let this much simulated time go by, resume")
+	f.BoolVar(&r.again, "again", false, "run a second time on the same hosts, which should change nothing")
+	f.BoolVar(&r.fast, "fast", false, "use all cores; events of the same moment may come in another order each time")
+	return c
+}
+
+// rehearsalFlags are those that `kflow run --simulate` has too.
+func (a *app) rehearsalFlags(c *cobra.Command, r *rehearsal) {
+	f := c.Flags()
+	f.StringArrayVar(&r.hosts, "hosts", nil, "GROUP=N simulated hosts; can be repeated")
+	f.Uint64Var(&r.seed, "seed", 1, "the same seed gives the same run")
+	f.StringSliceVar(&r.os, "os", nil, "operating systems of the hosts, in turn: rocky9, debian12, ubuntu24.04, centos7")
+	f.StringArrayVar(&r.faults, "fault", nil, "TASK@HOST:KIND[:ARGUMENT] that goes wrong; can be repeated")
+}
+
+// rehearse runs the playbook in a simulated world.
+func (a *app) rehearse(ctx context.Context, cfg engine.Config, r rehearsal) error {
+	sizes, err := sim.ParseSizes(r.hosts)
+	if err != nil {
+		return err
+	}
+	cfg.Stage = &engine.Stage{Inventory: sizes.Inventory}
+	p, err := a.open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	w := sim.NewWorld(sim.Options{Seed: r.seed, OS: r.os, Kinds: cfg.Kinds, Speed: r.speed, Parallel: r.fast})
+	if err := r.addFaults(w, p); err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	return a.sessions(ctx, sim.NewSession(p, w), r, signals)
+}
+
+// sessions are the run, and what is to follow it.
+func (a *app) sessions(ctx context.Context, s *sim.Session, r rehearsal, signals chan os.Signal) error {
+	code, err := a.session(ctx, s, signals)
+	if err != nil {
+		return err
+	}
+	if code != engine.ExitOK && r.resume {
+		fmt.Fprintf(a.err, "\nhealed; %s of simulated time go by; resume\n\n", r.resumeAfter)
+		s.Heal(r.resumeAfter)
+		if code, err = a.session(ctx, s, signals); err != nil {
+			return err
+		}
+	}
+	if code == engine.ExitOK && r.again {
+		fmt.Fprint(a.err, "\nonce more on the same hosts\n\n")
+		if code, err = a.session(ctx, sim.NewSession(s.Project, s.World), signals); err != nil {
+			return err
+		}
+	}
+	if code != engine.ExitOK {
+		return &engine.ExitError{Code: code}
+	}
+	return nil
+}
+
+func (a *app) session(ctx context.Context, s *sim.Session, signals chan os.Signal) (int, error) {
+	sink, err := a.sink()
+	if err != nil {
+		return 0, err
+	}
+	path := sim.NewPath(s.Project)
+	began := time.Now()
+	result, err := s.Run(ctx, event.SinkFunc(func(e event.Event) {
+		path.Emit(e)
+		sink.Emit(e)
+	}), signals)
+	if c, ok := sink.(interface{ Close() error }); ok {
+		err = errors.Join(err, c.Close())
+	}
+	if sim.Killed(err) {
+		fmt.Fprintln(a.err, "the controller was killed (simulated)")
+		return engine.ExitFailed, nil
+	}
+	if err != nil {
+		return 0, &engine.ExitError{Code: max(result.Exit, engine.ExitFailed), Err: err}
+	}
+	if a.output == "plain" {
+		fmt.Fprint(a.out, path.Report(time.Since(began)))
+	}
+	return result.Exit, nil
+}
+
+// addFaults adds the faults that were asked for; one that matches nothing is an error.
+func (r rehearsal) addFaults(w *sim.World, p *engine.Project) error {
+	list := r.faults
+	if r.file != "" {
+		text, err := os.ReadFile(r.file)
+		if err != nil {
+			return err
+		}
+		more, err := sim.ParseFaultFile(r.file, string(text))
+		if err != nil {
+			return err
+		}
+		list = append(list, more...)
+	}
+	targets := sim.Targets(p)
+	for _, text := range list {
+		f, err := sim.ParseFault(strings.TrimSpace(text))
+		if err != nil {
+			return err
+		}
+		if err := f.Check(targets); err != nil {
+			return err
+		}
+		w.Faults.Add(f)
+	}
+	return nil
+}
