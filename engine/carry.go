@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/kflow/kflow/engine/checkpoint"
 	"github.com/kflow/kflow/engine/event"
@@ -85,7 +86,7 @@ func (p *Project) resources() []checkpoint.Resource {
 func (p *Project) session(ctx context.Context, log *checkpoint.Run, prior *checkpoint.State, sink event.Sink, signals <-chan os.Signal) (run.Result, error) {
 	files := p.files()
 	defer files.Close() //nolint:errcheck // only a cache
-	dialer := p.dialer(files, sink)
+	dialer := p.dialer(log.ID(), files, sink)
 	defer dialer.Close()
 	return run.Run(ctx, run.Config{
 		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Log: log, Prior: prior, Mask: p.masker(), Sink: sink,
@@ -105,13 +106,18 @@ func (p *Project) learn(id string) {
 	}
 }
 
+// keepAlive is the pause between signs of life. After three that are missed a connection counts as lost: half a minute is
+// long for an operator, and short for a control plane under load.
+const keepAlive = 10 * time.Second
+
 // dialer reaches hosts by the way the inventory says.
-func (p *Project) dialer(files *controller.Controller, sink event.Sink) *ways {
+func (p *Project) dialer(session string, files *controller.Controller, sink event.Sink) *ways {
 	notify := func(host, line string) {
 		sink.Emit(event.Event{Type: event.Note, Host: host, Line: host + ": " + line})
 	}
 	return &ways{
 		ssh: ssh.New(ssh.Options{Controller: files, Contents: files, Version: p.cfg.Version, AcceptNewHostKeys: p.cfg.AcceptNew,
+			Session: session, KeepAlive: keepAlive,
 			Notify: notify, Ask: p.asker()}),
 		local: local.New(local.Options{Registry: p.cfg.Kinds, Controller: files, Contents: files}),
 	}

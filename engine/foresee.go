@@ -27,7 +27,7 @@ func (p *Project) Plan(ctx context.Context) ([]Planned, error) {
 	forget := event.SinkFunc(func(event.Event) {})
 	files := p.files()
 	defer files.Close() //nolint:errcheck // only a cache
-	dialer := p.dialer(files, forget)
+	dialer := p.dialer("", files, forget)
 	defer dialer.Close()
 	list, err := run.Foresee(ctx, run.Config{
 		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Mask: p.masker(), Sink: forget,
