@@ -140,7 +140,7 @@ func failure(c task.Command, o task.Output) error {
 		return f.WithHint("the disk is full: free space on /var and / (`df -h`), then resume")
 	case containsAny(all, "mirrorlist.centos.org", "Cannot find a valid baseurl for repo"):
 		return f.WithHint("mirrorlist.centos.org is gone since July 2024: point the repositories to vault.centos.org or a mirror with `repository: {yum: {mirror: ..}}`")
-	case containsAny(all, "does not have a Release file", "404  Not Found", "HTTP Error 404", "Status code: 404"):
+	case containsAny(all, "does not have a Release file", " 404  ", "HTTP Error 404", "Status code: 404"):
 		return f.WithHint("a repository is not at its address: check address and suite in the `repository` task (or the mirror's path); Google's Kubernetes repositories were removed in March 2024, use pkgs.k8s.io")
 	case containsAny(all, "Temporary failure resolving", "Could not resolve", "Failed to fetch", "Failed to download metadata", "Curl error",
 		"Connection timed out", "Connection failed", "Unable to connect to", "Hash Sum mismatch", "Couldn't resolve host"):
@@ -149,7 +149,7 @@ func failure(c task.Command, o task.Output) error {
 		return f.WithHint("the signing key is missing or not the right one: set `key_url` (apt) or `gpgkey` (yum) of the repository; it differs for each minor version of Kubernetes")
 	case containsAny(all, "Packages were downgraded and -y was used"):
 		return f.WithHint("an older version is wanted than is installed: set allow_downgrade: true if that is meant")
-	case containsAny(all, "Held packages were changed and -y was used", "held broken packages"):
+	case containsAny(all, "Held packages were changed and -y was used", "held broken packages", "caused by held packages"):
 		return f.WithHint("packages are held (`apt-mark showhold`): declare `hold: true` or `hold: false` for them here, or release them")
 	}
 	return f
