@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -86,7 +87,7 @@ func (r *request) restore(k Kind) {
 // before is asked before a program runs or a file is written. The faults strike at the first that changes something.
 func (r *request) before(next func(context.Context, *task.Command, string) (*task.Output, error)) func(context.Context, *task.Command, string) (*task.Output, error) {
 	return func(ctx context.Context, c *task.Command, path string) (*task.Output, error) {
-		if !r.struck && (c == nil || !c.ReadOnly) {
+		if !r.struck && (c == nil && !byCommand(r.req.Kind) || c != nil && !c.ReadOnly) {
 			r.struck = true
 			if answer, err := r.strike(ctx, c); answer != nil || err != nil {
 				return answer, err
@@ -97,6 +98,12 @@ func (r *request) before(next func(context.Context, *task.Command, string) (*tas
 		}
 		return nil, nil
 	}
+}
+
+// byCommand tells whether tasks of a kind do their work by commands: then faults strike at the first of these, and not at
+// a file that is written before.
+func byCommand(kind string) bool {
+	return slices.Contains([]string{"kubeadm", "kubectl", "kubectl-apply", "package", "repository", "systemd", "image", "modprobe", "reboot", "hostname", "command"}, kind)
 }
 
 func (r *request) strike(ctx context.Context, c *task.Command) (*task.Output, error) {

@@ -46,11 +46,11 @@ func (im *Image) packages() map[string]*pkg {
 	for _, name := range []string{"ipvsadm", "ipset", "diffutils"} {
 		add("1.31", pkg{name: name, files: program(name)})
 	}
-	chrony := "chrony"
+	chrony, conf := "chrony", "/etc/chrony/chrony.conf"
 	if im.manager != "apt" {
-		chrony = "chronyd"
+		chrony, conf = "chronyd", "/etc/chrony.conf"
 	}
-	add("4.3", pkg{name: "chrony", files: daemon("/usr/sbin/chronyd", chrony), units: []string{chrony + ".service"}})
+	add("4.3", pkg{name: "chrony", files: append(daemon("/usr/sbin/chronyd", chrony), pkgFile{conf, "pool pool.ntp.org iburst\n", 0o644}), units: []string{chrony + ".service"}})
 	add("2.6.12", pkg{name: "haproxy", units: []string{"haproxy.service"}, takes: 1500 * time.Millisecond,
 		files: append(daemon("/usr/sbin/haproxy", "haproxy"), pkgFile{"/etc/haproxy/haproxy.cfg", "global\n\ndefaults\n", 0o644})})
 	add("2.2.7", pkg{name: "keepalived", units: []string{"keepalived.service"},
