@@ -43,12 +43,14 @@ func (e *hostError) Unwrap() []error { return e.errs }
 // trusted, or that does not let us in, ends the run before anything is touched.
 func (s *Session) connect(ctx context.Context) error {
 	var wg sync.WaitGroup
+	s.Clock.Hold() // until all have been started
 	for _, i := range s.plan.UsedHosts() {
 		s.hold(&wg, func() { s.dial(ctx, s.hosts[i]) })
 	}
 	if s.usesController() {
 		s.hold(&wg, func() { s.dial(ctx, s.controller) })
 	}
+	s.Clock.Release()
 	wg.Wait()
 	s.connected.Store(true)
 	if ctx.Err() != nil {
