@@ -47,6 +47,11 @@ generate: ## write schema/ and docs/kinds/ anew from the code
 graph: build ## the flagship's graph, as Mermaid
 	bin/kflow graph playbooks/ha-containerd.yaml -o mermaid
 
+.PHONY: picture
+picture: build ## draw the flagship's graph for the README, anew
+	bin/kflow graph playbooks/ha-containerd.yaml -o svg >docs/ha-containerd.svg.new
+	mv docs/ha-containerd.svg.new docs/ha-containerd.svg
+
 .PHONY: lab
 lab: ## build what the lab needs, once (root, Debian, about 8 minutes; cached)
 	test/lab/lab.sh all

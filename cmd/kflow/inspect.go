@@ -38,7 +38,7 @@ func (a *app) graphCommand() *cobra.Command {
 		},
 	}
 	a.sourceFlags(c, &cfg)
-	c.Flags().StringVarP(&format, "output", "o", "text", "text, dot, mermaid or json")
+	c.Flags().StringVarP(&format, "output", "o", "text", "text, dot, mermaid, json or svg")
 	return c
 }
 

@@ -1,5 +1,5 @@
 // Package graph is the graph of a playbook, as people see it: tasks, blocks and parts as nodes, what waits for what as
-// edges. It finds cycles, sorts tasks into levels, and draws: text, DOT, Mermaid, JSON. It knows neither playbooks nor
+// edges. It finds cycles, sorts tasks into levels, and draws: text, DOT, Mermaid, JSON, SVG. It knows neither playbooks nor
 // hosts: whoever has them fills in a Graph.
 //
 // # Nodes and edges
@@ -20,7 +20,16 @@
 // # Drawing
 //
 // Names may hold anything; each renderer escapes for its language. Output depends on the input alone: nodes and edges
-// come in the order given. A picture that needs no other program (SVG) will be one more function of Render.
+// come in the order given.
+//
+// # The picture
+//
+// SVG needs no other program. Each frame (a block or part, and the whole) is laid out by itself, the innermost first, and
+// is one box for the frame around it; so frames hold what is in them, and nothing overlaps. An edge between tasks of two
+// frames is drawn between the frames. Within a frame, boxes that no arrow joins are put side by side; those that are
+// joined go into layers from top to bottom, no wider than looks well. An arrow over several layers has a place in each, so
+// that it passes between boxes; layers are ordered by the means of their neighbours until few arrows cross, and each box
+// moves as near to its neighbours as its layer allows (least squares). 500 tasks take a hundredth of a second.
 package graph
 
 import (

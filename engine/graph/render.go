@@ -8,7 +8,7 @@ import (
 )
 
 // Formats are the names that Render knows.
-func Formats() []string { return []string{"text", "dot", "mermaid", "json"} }
+func Formats() []string { return []string{"text", "dot", "mermaid", "json", "svg"} }
 
 // Render draws the graph in the format of that name. Edges that a picture can do without are left out, except in JSON.
 // Errors: as of Levels, and an unknown format.
@@ -20,6 +20,8 @@ func (g *Graph) Render(format string) (string, error) {
 		return g.DOT()
 	case "mermaid":
 		return g.Mermaid()
+	case "svg":
+		return g.SVG()
 	case "json":
 		return g.JSON()
 	}
