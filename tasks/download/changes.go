@@ -107,7 +107,7 @@ func (p *Download) wanted(ctx context.Context, h task.Host, rec *record) (string
 	if err != nil {
 		return "", err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	b, err := io.ReadAll(io.LimitReader(r, 1<<20))
 	if err != nil {
 		return "", err
@@ -203,7 +203,7 @@ func hashFile(ctx context.Context, h task.Host, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	sum := sha256.New()
 	if _, err := io.Copy(sum, r); err != nil {
 		return "", err
@@ -295,7 +295,7 @@ func (p *Download) get(ctx context.Context, h task.Host, file, want string, attr
 	if err != nil {
 		return "", err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	if err := h.MkdirAll(ctx, path.Dir(file), task.Attr{}); err != nil {
 		return "", err
 	}

@@ -22,8 +22,8 @@ import (
 
 const (
 	attempts  = 6                // in a row without a byte
-	waitMin   = time.Second      // between attempts, doubled each time
-	waitMax   = 30 * time.Second // also the most a server's Retry-After may ask for
+	waitFirst = time.Second      // between attempts, doubled each time
+	waitMost  = 30 * time.Second // also the most a server's Retry-After may ask for
 	reportGap = 1 << 20          // bytes between two reports of progress
 )
 
@@ -57,8 +57,8 @@ func newClient(ctx context.Context, h task.Host) *retryablehttp.Client {
 	c.Logger = nil
 	c.RetryMax = attempts - 1
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
-	c.Backoff = func(lo, hi time.Duration, attempt int, resp *http.Response) time.Duration {
-		_ = h.Sleep(ctx, min(waitMax, retryablehttp.DefaultBackoff(waitMin, waitMax, attempt, resp)))
+	c.Backoff = func(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
+		_ = h.Sleep(ctx, min(waitMost, retryablehttp.DefaultBackoff(waitFirst, waitMost, attempt, resp)))
 		return 0
 	}
 	return c
@@ -82,7 +82,7 @@ func (s *stream) connect() error {
 		return s.unreachable(err)
 	}
 	if err := s.accept(resp); err != nil {
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		return err
 	}
 	s.body = resp.Body
@@ -184,13 +184,13 @@ func (s *stream) advance(n int) {
 
 // resume connects again after the connection broke.
 func (s *stream) resume(cause error) error {
-	s.body.Close()
+	_ = s.body.Close()
 	if s.failures++; s.failures >= attempts {
 		return task.Failf("GET %s: the connection broke %d times at byte %d: %w", s.url, s.failures, s.offset, cause).Retryable().
 			WithHint("resume later, use a mirror, or via: controller")
 	}
 	s.h.Log(fmt.Sprintf("the connection broke at byte %d (%v), going on from there", s.offset, cause))
-	if err := s.h.Sleep(s.ctx, min(waitMax, waitMin<<(s.failures-1))); err != nil {
+	if err := s.h.Sleep(s.ctx, min(waitMost, waitFirst<<(s.failures-1))); err != nil {
 		return err
 	}
 	return s.connect()

@@ -29,7 +29,7 @@ func (u *Unpack) unpack(ctx context.Context, h task.Host, file string) ([]entry,
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	plain, err := gunzip(f)
 	if err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func (x *extraction) hardlink(ctx context.Context, dst string, hdr *tar.Header) 
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	return x.file(ctx, dst, fs.FileMode(hdr.Mode).Perm(), r)
 }
 

@@ -81,7 +81,7 @@ func (p *Fetch) Changes(ctx context.Context, h task.Host) ([]task.Change, error)
 			if err != nil {
 				return err
 			}
-			defer r.Close()
+			defer func() { _ = r.Close() }()
 			return h.Controller().Save(ctx, p.to(), mode, r)
 		},
 	}}, nil
@@ -96,7 +96,7 @@ func (p *Fetch) hash(ctx context.Context, h task.Host) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	sum := sha256.New()
 	if _, err := io.Copy(sum, r); err != nil {
 		return "", err

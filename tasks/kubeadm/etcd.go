@@ -120,7 +120,7 @@ func askEtcd(ctx context.Context, tr http.RoundTripper, verb string, in map[stri
 			return err
 		}
 		text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		switch {
 		case err != nil:
 			return err

@@ -123,7 +123,7 @@ func TestLeaveEtcd(t *testing.T) {
 		b, _ := io.ReadAll(r.Body)
 		asked = append(asked, r.URL.Path+" "+string(b))
 		if r.URL.Path == "/v3/cluster/member/list" {
-			fmt.Fprint(w, `{"members": [{"ID": "1", "name": "mn01", "peerURLs": ["https://10.0.0.11:2380"]}, {"ID": "18446744073709551615", "name": "mn02", "peerURLs": ["https://10.0.0.22:2380"]}]}`)
+			_, _ = fmt.Fprint(w, `{"members": [{"ID": "1", "name": "mn01", "peerURLs": ["https://10.0.0.11:2380"]}, {"ID": "18446744073709551615", "name": "mn02", "peerURLs": ["https://10.0.0.22:2380"]}]}`)
 		}
 	}))
 	defer server.Close()

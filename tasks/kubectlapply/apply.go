@@ -209,7 +209,7 @@ func (p *Apply) text(ctx context.Context, h task.Host) (text string, secret bool
 	if err != nil {
 		return "", false, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	var b strings.Builder
 	if _, err := io.Copy(&b, r); err != nil {
 		return "", false, fmt.Errorf("%s: %w", c.Name, err)

@@ -21,7 +21,7 @@ func (p *Repository) record() string { return path.Join(recordDir, p.Name) }
 func hashOf(texts ...string) string {
 	sum := sha256.New()
 	for _, t := range texts {
-		fmt.Fprintf(sum, "%d\n%s", len(t), t)
+		_, _ = fmt.Fprintf(sum, "%d\n%s", len(t), t)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -44,7 +44,7 @@ func (a *Apt) keyChanges(ctx context.Context, h task.Host, keyring, sources stri
 	if err != nil {
 		return nil, "", err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	b, err := io.ReadAll(io.LimitReader(r, maxKey))
 	if err != nil {
 		return nil, "", err
@@ -73,7 +73,7 @@ func (a *Apt) download(ctx context.Context, h task.Host, keyring string) error {
 	if err != nil {
 		return task.Failf("GET %s: %w", a.KeyURL, err).Retryable().WithHint("this host does not reach the server: check network and proxy, or give the key as key_source")
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return task.Failf("GET %s: %s", a.KeyURL, resp.Status).WithHint("check the address of the key; for pkgs.k8s.io it differs for each minor version")
 	}

@@ -49,7 +49,7 @@ func (p *Port) ask(ctx context.Context, h task.Host) (bool, string, error) {
 	defer cancel()
 	conn, err := h.Dial(limited, "tcp", p.address())
 	if err == nil {
-		conn.Close()
+		_ = conn.Close()
 		return p.Expect == "open" || p.Expect == "reachable", "open", nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
@@ -138,7 +138,7 @@ func (p *HTTP) ask(ctx context.Context, h task.Host) (bool, string, error) {
 		}
 		return false, seenOf(err), nil
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	const most = 1 << 20
 	body, err := io.ReadAll(io.LimitReader(resp.Body, most))
 	if err != nil {

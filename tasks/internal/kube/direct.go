@@ -114,7 +114,7 @@ func (c Client) get(ctx context.Context, h task.Host, path string, into any) err
 	if err != nil {
 		return &APIError{Unreachable, task.Failf("GET %s: %w", req.URL, err).Retryable()}
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	return answer(req, resp, into)
 }
 

@@ -57,7 +57,7 @@ func TestNodeWithoutKubectl(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/api/v1/nodes/wn01":
-			fmt.Fprint(w, `{"metadata": {"name": "wn01", "labels": {"node-role.kubernetes.io/control-plane": ""}}}`)
+			_, _ = fmt.Fprint(w, `{"metadata": {"name": "wn01", "labels": {"node-role.kubernetes.io/control-plane": ""}}}`)
 		case "/api/v1/nodes/denied":
 			w.WriteHeader(http.StatusUnauthorized)
 		default:

@@ -15,11 +15,17 @@ import (
 // Object is an object of a manifest.
 type Object map[string]any
 
-// Kind, Name, Namespace and APIVersion are what identifies the object; "" where it does not say.
-func (o Object) Kind() string       { return o.text("kind") }
+// Kind is the object's kind; "" where it does not say, here and below.
+func (o Object) Kind() string { return o.text("kind") }
+
+// APIVersion is group and version: apps/v1.
 func (o Object) APIVersion() string { return o.text("apiVersion") }
-func (o Object) Name() string       { return o.meta("name") }
-func (o Object) Namespace() string  { return o.meta("namespace") }
+
+// Name is its name.
+func (o Object) Name() string { return o.meta("name") }
+
+// Namespace is its namespace.
+func (o Object) Namespace() string { return o.meta("namespace") }
 
 func (o Object) text(key string) string {
 	s, _ := o[key].(string)

@@ -15,8 +15,6 @@ package pkgmgr
 
 import (
 	"context"
-	"errors"
-	"os/exec" //nolint:depguard // for ErrNotFound, which Host.Run documents; nothing is run with it
 	"strings"
 	"time"
 
@@ -154,6 +152,3 @@ func failure(c task.Command, o task.Output) error {
 	}
 	return f
 }
-
-// missing tells whether a program is not on the host.
-func missing(err error) bool { return errors.Is(err, exec.ErrNotFound) }

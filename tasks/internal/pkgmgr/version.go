@@ -13,7 +13,7 @@ func Matches(have, want string) bool {
 	if !strings.Contains(want, ":") {
 		have = have[strings.IndexByte(have, ':')+1:]
 	}
-	if prefix, any := strings.CutSuffix(want, "*"); any {
+	if prefix, open := strings.CutSuffix(want, "*"); open {
 		return strings.HasPrefix(have, prefix)
 	}
 	rest, ok := strings.CutPrefix(have, want)
