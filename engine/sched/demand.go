@@ -48,6 +48,7 @@ type control struct {
 	asked chan<- question
 	ended <-chan struct{}
 	self  inst
+	clock Clock
 }
 
 func (c control) Demand(ctx context.Context, in Instance, fresh bool) (event.Status, error) {
@@ -61,6 +62,7 @@ func (c control) Demand(ctx context.Context, in Instance, fresh bool) (event.Sta
 	}
 	select {
 	case v := <-q.reply:
+		c.clock.Turn(int(c.self))
 		return v.status, v.err
 	case <-ctx.Done():
 		return event.Pending, context.Cause(ctx)

@@ -133,7 +133,7 @@ func (r *run) attempt(ctx context.Context, j job) Result {
 		ctx, stop = r.clock.Within(ctx, j.timeout, &TimeoutError{After: j.timeout})
 		defer stop()
 	}
-	res := r.exec.Do(ctx, j.in, j.attempt, control{asked: r.asked, ended: r.ended, self: j.i})
+	res := r.exec.Do(ctx, j.in, j.attempt, control{asked: r.asked, ended: r.ended, self: j.i, clock: r.clock})
 	return tidy(res, ctx)
 }
 

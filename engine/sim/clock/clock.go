@@ -119,9 +119,7 @@ func (c *Clock) Enter(name string) {
 		return
 	}
 	c.mu.Lock()
-	p := c.plan(c.now, 0)
-	p.name = name
-	p.wake = make(chan struct{})
+	p := c.add(&moment{at: c.now, name: name, wake: make(chan struct{})})
 	c.held--
 	c.advance()
 	c.mu.Unlock()
@@ -139,9 +137,11 @@ func (c *Clock) wait(ctx context.Context, d time.Duration, order int) {
 }
 
 // plan adds a moment at which something happens. c.mu is held.
-func (c *Clock) plan(at time.Time, order int) *moment {
+func (c *Clock) plan(at time.Time, order int) *moment { return c.add(&moment{at: at, order: order}) }
+
+func (c *Clock) add(p *moment) *moment {
 	c.seq++
-	p := &moment{at: at, order: order, seq: c.seq}
+	p.seq = c.seq
 	heap.Push(&c.planned, p)
 	return p
 }
