@@ -100,3 +100,13 @@ func (p *Project) HostNames() []string {
 	}
 	return out
 }
+
+// OnDemand tells whether a task runs on demand.
+func (p *Project) OnDemand(path string) bool {
+	for _, l := range p.plan.Leaves {
+		if l.Task.Path == path {
+			return l.Task.Run == playbook.OnDemand
+		}
+	}
+	return false
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -29,6 +30,7 @@ type rehearsal struct {
 	resume      bool
 	again       bool
 	fast        bool
+	sweep       int
 }
 
 func (a *app) simulateCommand() *cobra.Command {
@@ -56,6 +58,8 @@ func (a *app) simulateCommand() *cobra.Command {
 	f.Float64Var(&r.speed, "speed", 0, "simulated seconds per real one, to watch it; 0 = as fast as it goes")
 	f.DurationVar(&r.resumeAfter, "resume-after", 0, "when the run has failed: heal all faults, let this much simulated time go by, resume")
 	f.BoolVar(&r.again, "again", false, "run a second time on the same hosts, which should change nothing")
+	f.IntVar(&r.sweep, "sweep", 0, "try every kind of fault at every instance: fail, heal, resume; --sweep=N only every Nth")
+	f.Lookup("sweep").NoOptDefVal = "1"
 	f.BoolVar(&r.fast, "fast", false, "use all cores; events of the same moment may come in another order each time")
 	return c
 }
@@ -79,6 +83,9 @@ func (a *app) rehearse(ctx context.Context, cfg engine.Config, r rehearsal) erro
 	p, err := a.open(ctx, cfg)
 	if err != nil {
 		return err
+	}
+	if r.sweep > 0 {
+		return a.sweep(ctx, p, r, cfg)
 	}
 	w := sim.NewWorld(sim.Options{Seed: r.seed, OS: r.os, Kinds: cfg.Kinds, Speed: r.speed, Parallel: r.fast})
 	if err := r.addFaults(w, p); err != nil {
@@ -140,6 +147,28 @@ func (a *app) session(ctx context.Context, s *sim.Session, signals chan os.Signa
 		fmt.Fprint(a.out, path.Report(time.Since(began)))
 	}
 	return result.Exit, nil
+}
+
+// sweep tries all faults at all instances and prints a table.
+func (a *app) sweep(ctx context.Context, p *engine.Project, r rehearsal, cfg engine.Config) error {
+	began := time.Now()
+	s := sim.Sweep{Project: p, Every: r.sweep, Workers: runtime.GOMAXPROCS(0), Gap: max(r.resumeAfter, time.Minute),
+		Options: sim.Options{Seed: r.seed, OS: r.os, Kinds: cfg.Kinds}}
+	s.Done = func(n, all int) {
+		if n%500 == 0 {
+			fmt.Fprintf(a.err, "%d of %d cases\n", n, all)
+		}
+	}
+	cases, err := s.Run(ctx)
+	if err != nil {
+		return err
+	}
+	table, wrong := sim.Table(cases)
+	fmt.Fprintf(a.out, "%stook %s\n", table, time.Since(began).Round(time.Second))
+	if wrong > 0 {
+		return &engine.ExitError{Code: engine.ExitFailed}
+	}
+	return nil
 }
 
 // addFaults adds the faults that were asked for; one that matches nothing is an error.

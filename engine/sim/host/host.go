@@ -17,7 +17,9 @@ package host
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -194,3 +196,14 @@ func (h *Host) SetSkew(d time.Duration) {
 }
 
 func (h *Host) share(s string) string { return h.o.Share(s) }
+
+// Each shows every file that differs from a fresh installation, in order: its path, and mode, owner and content.
+func (h *Host) Each(show func(path, line string)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(h.files.own)) {
+		if n := h.files.own[name]; n != nil {
+			show(name, fmt.Sprintf("%v %s:%s %s %q", n.mode, n.owner, n.group, n.target, n.data))
+		}
+	}
+}
