@@ -42,13 +42,17 @@ func (a *app) runFlags(c *cobra.Command, cfg *engine.Config) {
 
 func (a *app) runCommand() *cobra.Command {
 	var cfg engine.Config
-	var dry bool
+	var dry, simulate bool
+	var r rehearsal
 	c := &cobra.Command{
 		Use:   "run PLAYBOOK",
 		Short: "Carry out a playbook",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg.Playbook, cfg.State = args[0], a.state
+			if simulate {
+				return a.rehearse(c.Context(), cfg, r)
+			}
 			p, err := a.open(c.Context(), cfg)
 			if err != nil {
 				return err
@@ -62,6 +66,13 @@ func (a *app) runCommand() *cobra.Command {
 	a.sourceFlags(c, &cfg)
 	a.runFlags(c, &cfg)
 	c.Flags().BoolVar(&dry, "dry-run", false, "show the graph with what would run, reach no host")
+	c.Flags().BoolVar(&simulate, "simulate", false, "carry it out on simulated hosts; `kflow simulate` can do more")
+	a.rehearsalFlags(c, &r)
+	for _, name := range []string{"hosts", "seed", "os", "fault"} {
+		f := c.Flags().Lookup(name)
+		f.Usage = "with --simulate: " + f.Usage
+	}
+	c.MarkFlagsMutuallyExclusive("simulate", "dry-run")
 	return c
 }
 

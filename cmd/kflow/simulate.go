@@ -131,6 +131,7 @@ func (a *app) session(ctx context.Context, s *sim.Session, signals chan os.Signa
 	began := time.Now()
 	result, err := s.Run(ctx, event.SinkFunc(func(e event.Event) {
 		path.Emit(e)
+		e.Run = "" // there is no run to resume
 		sink.Emit(e)
 	}), signals)
 	if c, ok := sink.(interface{ Close() error }); ok {

@@ -59,7 +59,7 @@ func (r *Renderer) ended(e event.Event) {
 	r.roots(roots)
 	word, c := outcome(e.Exit)
 	fmt.Fprintf(&r.out, "%s after %s: %s\n", r.paint(c, word), duration(e.Duration), numbers(counts))
-	if e.Exit == exitFailed || e.Exit == exitUnreachable || e.Exit == exitInterrupted {
+	if r.run != "" && (e.Exit == exitFailed || e.Exit == exitUnreachable || e.Exit == exitInterrupted) {
 		fmt.Fprintf(&r.out, "to go on from here: kflow resume %s\n", r.run)
 	}
 }
