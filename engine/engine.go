@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kflow/kflow/engine/checkpoint"
+	"github.com/kflow/kflow/engine/couple"
 	"github.com/kflow/kflow/engine/diag"
 	"github.com/kflow/kflow/engine/inventory"
 	"github.com/kflow/kflow/engine/mask"
@@ -147,7 +148,9 @@ func (p *Project) readRest(pb *playbook.Playbook, found *diag.List) {
 	found.Extend(diags)
 	if !found.HasErrors() {
 		made.Check(found)
-		race.Check(made, plan.NewSketches(made), found)
+		sketches := plan.NewSketches(made)
+		race.Check(made, sketches, found)
+		couple.Check(made, sketches, p.cfg.Kinds, found)
 	}
 	p.plan, p.secrets, p.inputValues = made, append(values.Secrets, inv.Secrets()...), values.Inputs
 	if found.HasErrors() || p.cfg.Sketch {

@@ -179,6 +179,7 @@ func plainVars(vars map[string]any) map[string]any {
 
 func (b *envBuilder) hostWithFacts(i int) map[string]any {
 	v := b.hostValue(i)
+	v["facts"] = expr.Absent{Why: "facts of a host are not known before it is reached"}
 	if b.known != nil {
 		v["facts"] = b.known.Facts(i)
 	}

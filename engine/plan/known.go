@@ -3,7 +3,9 @@ package plan
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
+	"github.com/kflow/kflow/engine/diag"
 	"github.com/kflow/kflow/engine/expr"
 	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/shape"
@@ -13,8 +15,10 @@ import (
 // Sketch is a task on a host as far as it is known before the host is reached: what depends on facts or other tasks is
 // absent from its parameters.
 type Sketch struct {
-	Params map[string]any // with defaults
-	Task   task.Task
+	Params   map[string]any // with defaults
+	Task     task.Task
+	Complete bool            // all is known but lazy parameters
+	Problems []shape.Problem // of complete parameters
 }
 
 // Sketches makes sketches, each once. It is not safe for concurrent use.
@@ -63,11 +67,12 @@ func (s *Sketches) PerHost(t *playbook.Task) bool {
 	return is
 }
 
-// Skipped tells whether a condition of the task or of what is around it is known to be false on the host.
+// Skipped tells whether a condition of the task or of what is around it is known to be false on the host. One that
+// mentions facts is, too, where it is false whatever they are: `inputs.x and host.facts.y` without x.
 func (s *Sketches) Skipped(t *playbook.Task, host int) bool {
 	return slices.ContainsFunc(t.Conditions(), func(c *playbook.Code) bool {
-		if !c.Static() {
-			return false
+		if !c.Static() && strings.Contains(c.Text(), "?") {
+			return false // `??` would hide that something is not known
 		}
 		yes, err := s.plan.Condition(c, host, nil, nil)
 		return err == nil && !yes
@@ -75,19 +80,20 @@ func (s *Sketches) Skipped(t *playbook.Task, host int) bool {
 }
 
 func (s *Sketches) make(t *playbook.Task, host int) []Sketch {
-	turns, known := []any{nil}, true
+	turns, looped := []any{nil}, false
 	if t.ForEach != nil {
-		var list []any
-		if list, known = t.ForEach.Known(s.env(host, nil), false).([]any); known {
-			turns = list
+		if value, complete := t.ForEach.Known(s.env(host, nil), false); complete {
+			turns, looped = value.([]any)
 		}
 	}
 	var out []Sketch
 	for _, item := range turns {
-		raw := t.Params.Known(s.env(host, item), known && t.ForEach != nil)
-		params, problems := shape.Resolve(t.Params.Type, raw, t.Params.Engine())
-		_ = problems // what is missing is not known yet
-		sketch := Sketch{Task: t.Kind.New()}
+		raw, complete := t.Params.Known(s.env(host, item), looped)
+		params, problems := shape.Resolve(withoutLazy(t.Params.Type), raw, t.Params.Engine())
+		sketch := Sketch{Task: t.Kind.New(), Complete: complete}
+		if complete {
+			sketch.Problems = problems // else what is missing is not known yet
+		}
 		sketch.Params, _ = params.(map[string]any)
 		if text, err := json.Marshal(params); err != nil || json.Unmarshal(text, sketch.Task) != nil {
 			continue
@@ -95,6 +101,14 @@ func (s *Sketches) make(t *playbook.Task, host int) []Sketch {
 		out = append(out, sketch)
 	}
 	return out
+}
+
+// Pos is the place of a parameter of a task, or of the nearest value around it.
+func Pos(t *playbook.Task, path []any) diag.Pos {
+	if len(path) == 0 || t.Params == nil {
+		return t.Pos
+	}
+	return posOf(t.Params, path)
 }
 
 // env makes the environment of one value: where an input can't be computed, only what mentions it is unknown.

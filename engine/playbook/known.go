@@ -6,54 +6,65 @@ import (
 	"github.com/kflow/kflow/engine/expr"
 )
 
-// Known is what of v can be computed before a host is reached, and nil for what can't: members of maps and elements of
-// lists are left out where they depend on facts or tasks, or can't be computed (an input is missing). With item, the
-// element of for_each counts as known. env gives the environment of one value. The result is not to be carried out:
-// contents of files are not read.
-func (v *Value) Known(env func(*Value) (expr.Env, error), item bool) any {
+// Known is what of v can be computed before a host is reached: members of maps and elements of lists are left out where
+// they depend on facts or tasks, or can't be computed (an input is missing). complete tells that nothing is left out but
+// lazy parameters. With item, the element of for_each counts as known. env gives the environment of one value. The result
+// is not to be carried out: contents of files are not read.
+func (v *Value) Known(env func(*Value) (expr.Env, error), item bool) (value any, complete bool) {
+	k := knower{env: env, item: item, complete: true}
+	value = k.value(v)
+	return value, k.complete
+}
+
+type knower struct {
+	env      func(*Value) (expr.Env, error)
+	item     bool
+	complete bool
+}
+
+func (k *knower) value(v *Value) any {
 	if v == nil || v.Lazy {
 		return nil
 	}
 	switch v.Form {
 	case ListForm:
-		return v.knownList(env, item)
-	case MapForm:
-		return v.knownMap(env, item)
-	case FileForm:
-		if v.Local == nil {
-			return nil
+		out := []any{}
+		for _, e := range v.List {
+			if x := k.value(e); x != nil {
+				out = append(out, x)
+			}
 		}
-		return map[string]any{"name": v.Local.Path}
+		return out
+	case MapForm:
+		out := map[string]any{}
+		for _, e := range v.Map {
+			if x := k.value(e.Value); x != nil {
+				out[e.Key] = x
+			}
+		}
+		return out
 	}
-	if !v.static(item) {
-		return nil
-	}
-	s := &resolution{Resolver: Resolver{Envs: func(Site) (expr.Env, error) { return env(v) }}, out: Resolved{Blobs: map[string]Blob{}}}
-	x, err := s.value(v)
-	if err != nil {
-		return nil
-	}
+	x, ok := k.scalar(v)
+	k.complete = k.complete && ok
 	return x
 }
 
-func (v *Value) knownList(env func(*Value) (expr.Env, error), item bool) any {
-	out := []any{}
-	for _, e := range v.List {
-		if x := e.Known(env, item); x != nil {
-			out = append(out, x)
+func (k *knower) scalar(v *Value) (any, bool) {
+	if v.Form == FileForm {
+		if v.Local == nil {
+			return nil, false
 		}
+		return map[string]any{"name": v.Local.Path}, true
 	}
-	return out
-}
-
-func (v *Value) knownMap(env func(*Value) (expr.Env, error), item bool) any {
-	out := map[string]any{}
-	for _, e := range v.Map {
-		if x := e.Value.Known(env, item); x != nil {
-			out[e.Key] = x
-		}
+	if !v.static(k.item) {
+		return nil, false
 	}
-	return out
+	s := &resolution{Resolver: Resolver{Envs: func(Site) (expr.Env, error) { return k.env(v) }}, out: Resolved{Blobs: map[string]Blob{}}}
+	x, err := s.value(v)
+	if err != nil {
+		return nil, false
+	}
+	return x, true
 }
 
 // static is Static of v alone, where `item` may count as known.

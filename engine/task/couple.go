@@ -1,10 +1,10 @@
 package task
 
-// Coupler knows what does not go together: versions, ports, ranges of addresses, across the parameters of one task or of
-// several. It is asked before any host is reached, and knows only parameters.
+// Coupler knows what does not go together: versions, ports, ranges of addresses, within one task or between several. It
+// is asked before any host is reached, once for each host, whether or not a task of its kind is there.
 type Coupler interface {
-	// Couplings are the rules that this kind knows. The list and its texts are the same for all parameters: documentation
-	// and switching off go by it.
+	// Couplings are the rules that this kind knows; the receiver has no parameters. The texts of the rules are part of the
+	// documentation, and their names switch them off.
 	Couplings() []Coupling
 }
 
@@ -20,30 +20,29 @@ type Coupling struct {
 // Finding is an offence against a rule.
 type Finding struct {
 	Says  string // what is wrong here, lower case, no full stop
-	Hint  string // what to do about it
+	Hint  string // what to do about it, no full stop
+	Task  string // ID of the task it is about
 	Param []any  // path of the parameter it is about: names and indices; nil = the task
 	With  string // ID of another task that has a part in it; "" = none
 }
 
-// Scene is what a Coupler sees: the tasks of the playbook that have hosts and are not known to be skipped.
-type Scene struct {
-	Tasks []Neighbour // in the order of the playbook; the one that is asked is among them
-}
+// Scene is what a Coupler sees: the tasks of the playbook that have hosts and are not known to be skipped, in order.
+type Scene []Neighbour
 
 // Neighbour is a task as far as it is known before a host is reached.
 type Neighbour struct {
 	ID     string
 	Kind   string
-	Params map[string]any // what is unknown is absent; with defaults
+	Params map[string]any // with defaults; what is unknown is absent
 	Hosts  int            // how many it runs on
 	Here   bool           // it runs on the host that is looked at
-	Self   bool           // it is the task that is asked
+	InTurn bool           // on one host after the other
 }
 
 // Here are the tasks of that kind on the host that is looked at.
 func (s Scene) Here(kind string) []Neighbour {
 	var out []Neighbour
-	for _, n := range s.Tasks {
+	for _, n := range s {
 		if n.Here && n.Kind == kind {
 			out = append(out, n)
 		}
