@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,7 +47,8 @@ type site struct {
 	limit   string
 	only    []string
 	signals chan os.Signal
-	on      func(event.Event) // hears every event
+	on      func(event.Event)  // hears every event
+	cancel  context.CancelFunc // of the session at hand
 }
 
 func newSite(t testing.TB, hosts ...string) *site {
@@ -86,6 +88,7 @@ func (s *site) run(book string) *result {
 // resume goes on with a run.
 func (s *site) resume(book, id string) *result {
 	s.t.Helper()
+	time.Sleep(time.Minute) // virtual: a person looks at what went wrong
 	log, prior, err := s.store.Open(id)
 	if err != nil {
 		s.t.Fatal(err)
@@ -96,6 +99,11 @@ func (s *site) resume(book, id string) *result {
 func (s *site) session(book string, log *checkpoint.Run, prior *checkpoint.State) *result {
 	s.t.Helper()
 	defer log.Close()
+	return s.sessionWith(book, log, prior)
+}
+
+func (s *site) sessionWith(book string, log run.Journal, prior *checkpoint.State) *result {
+	s.t.Helper()
 	p := s.plan(book)
 	files := controller.New(controller.Options{Dir: s.dir})
 	defer files.Close()
@@ -104,7 +112,10 @@ func (s *site) session(book string, log *checkpoint.Run, prior *checkpoint.State
 		targets[i] = transport.Target{Name: h.Name}
 	}
 	r := &result{id: log.ID(), t: s.t}
-	r.Result, r.err = run.Run(s.t.Context(), run.Config{
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	s.cancel = cancel
+	r.Result, r.err = run.Run(ctx, run.Config{
 		Plan: p, Dialer: s, Targets: targets, Files: files, Log: log, Prior: prior, Mask: mask.New(s.secrets...),
 		Limits: sched.Limits{}, Signals: s.signals, Info: map[string]any{}, Playbook: "play.yaml", Source: "hosts.yaml",
 		Sink: event.SinkFunc(func(e event.Event) {
@@ -303,8 +314,11 @@ type machine struct {
 	t    testing.TB
 	name string
 
+	frozen atomic.Bool // kflow was killed: nothing happens any more
+
 	mu       sync.Mutex
 	facts    task.Facts
+	next     *task.Facts // when they are gathered again
 	files    map[string]string
 	programs map[string]program
 	ran      []string
@@ -479,6 +493,9 @@ func (h *memory) ReadFile(_ context.Context, path string) ([]byte, error) {
 
 func (h *memory) WriteFile(_ context.Context, path string, r io.Reader, _ task.Attr) error {
 	b, err := io.ReadAll(r)
+	if h.m.frozen.Load() {
+		return errFrozen
+	}
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
 	h.m.files[path] = string(b)
@@ -486,6 +503,9 @@ func (h *memory) WriteFile(_ context.Context, path string, r io.Reader, _ task.A
 }
 
 func (h *memory) Run(ctx context.Context, c task.Command) (task.Output, error) {
+	if h.m.frozen.Load() {
+		return task.Output{}, errFrozen
+	}
 	h.m.mu.Lock()
 	p := h.m.programs[c.Argv[0]]
 	if !c.ReadOnly {
@@ -504,6 +524,8 @@ func (h *memory) Run(ctx context.Context, c task.Command) (task.Output, error) {
 	}
 	return out, err
 }
+
+var errFrozen = errors.New("kflow was killed")
 
 // lost is what a request gets whose connection ended under it.
 func lost(m *machine) error {
@@ -526,6 +548,32 @@ func text(v any) string {
 func (s *site) write(name, text string) {
 	s.t.Helper()
 	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// killedAfterStart carries a playbook out and cuts its log behind the start of an instance, as if kflow had been killed
+// there. It returns the id of the run.
+func (s *site) killedAfterStart(instance, book string) string {
+	s.t.Helper()
+	r := s.run(book)
+	log := s.logText(r.id)
+	var kept strings.Builder
+	for line := range strings.Lines(log) {
+		kept.WriteString(line)
+		if strings.Contains(line, `"instance_started"`) && strings.Contains(line, `"`+instance+`"`) {
+			s.rewrite(r.id, kept.String())
+			return r.id
+		}
+	}
+	s.t.Fatalf("%s did not start:\n%s", instance, log)
+	return ""
+}
+
+// rewrite replaces the log of a run.
+func (s *site) rewrite(id, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.store.LogPath(id), []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
 }
