@@ -116,13 +116,15 @@ func (c *conn) Do(ctx context.Context, req *job.Request, progress func(job.Progr
 	r := &request{conn: c, req: req}
 	ctx, r.cancel = context.WithCancelCause(ctx)
 	defer r.cancel(nil)
+	c.w.begin(r)
+	defer c.w.end(r)
 	return r.do(ctx, progress)
 }
 
 func (c *conn) view(req *job.Request) *host.View {
 	v := &host.View{Host: c.h, Control: host.Quiet{Controller: c.d.files, Saved: c.w.saved}, Source: c.open}
 	if req.Kind == "command" {
-		v.Before = declared(req)
+		v.Before = c.declared(req)
 	}
 	return v
 }
@@ -149,7 +151,7 @@ type simulated struct {
 }
 
 // declared answers commands with what their tasks declare.
-func declared(req *job.Request) func(context.Context, *task.Command, string) (*task.Output, error) {
+func (c *conn) declared(req *job.Request) func(context.Context, *task.Command, string) (*task.Output, error) {
 	byLine := map[string]*simulated{}
 	for _, raw := range req.Items {
 		var p struct {
@@ -166,11 +168,19 @@ func declared(req *job.Request) func(context.Context, *task.Command, string) (*t
 		}
 		byLine[task.Cmd(argv...).String()] = p.Simulate
 	}
-	return func(_ context.Context, c *task.Command, _ string) (*task.Output, error) {
-		if c == nil || byLine[c.String()] == nil {
+	return func(ctx context.Context, cmd *task.Command, _ string) (*task.Output, error) {
+		if cmd == nil || byLine[cmd.String()] == nil {
 			return nil, nil
 		}
-		s := byLine[c.String()]
+		s := byLine[cmd.String()]
+		if err := c.w.Clock.Sleep(ctx, s.Duration.D()); err != nil {
+			return nil, err
+		}
+		for path, text := range s.Writes {
+			if err := c.h.Write(path, text, 0); err != nil {
+				return nil, err
+			}
+		}
 		return &task.Output{Code: s.Exit, Stdout: s.Stdout, Stderr: s.Stderr}, nil
 	}
 }

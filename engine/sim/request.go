@@ -24,6 +24,7 @@ type request struct {
 var (
 	errDropped = errors.New("the connection broke (simulated)")
 	errReboot  = errors.New("the host reboots (simulated)")
+	errCut     = errors.New("the host went off the network (simulated)")
 	errKilled  = errors.New("the controller was killed (simulated)")
 )
 
@@ -33,7 +34,7 @@ func (r *request) do(ctx context.Context, progress func(job.Progress)) (*job.Out
 	}
 	r.faults = r.w.Faults.strike(r.req.Instance)
 	if r.has(Unreachable) {
-		r.w.Network.SetDown(r.h.Name, true)
+		r.w.takeDown(r.h.Name, r)
 		r.restore(Unreachable)
 		return nil, lost(r.h.Name, errNoAnswer)
 	}
@@ -153,7 +154,7 @@ func (r *request) later(why error) {
 func (r *request) goDown() {
 	r.h.Reboot()
 	name := r.h.Name
-	r.w.Network.SetDown(name, true)
+	r.w.takeDown(name, r)
 	r.w.Clock.After(bootTime, func() { r.w.Network.SetDown(name, false) })
 }
 
@@ -164,6 +165,8 @@ func (r *request) after(ctx context.Context, out *job.Outcome) (*job.Outcome, er
 	case r.has(Kill):
 		r.w.Faults.kill()
 		return nil, errKilled
+	case errors.Is(cause, errCut):
+		return nil, lost(r.h.Name, errCut)
 	case errors.Is(cause, errReboot):
 		if !r.w.Network.Down(r.h.Name) {
 			r.goDown()
@@ -184,7 +187,7 @@ func (r *request) after(ctx context.Context, out *job.Outcome) (*job.Outcome, er
 
 // reboot follows a task that takes its host down until it is back.
 func (r *request) reboot(ctx context.Context) error {
-	r.w.Network.SetDown(r.h.Name, true)
+	r.w.takeDown(r.h.Name, r)
 	err := r.w.Clock.Sleep(ctx, bootTime)
 	r.w.Network.SetDown(r.h.Name, false)
 	r.h.Gather()

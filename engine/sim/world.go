@@ -9,6 +9,7 @@ package sim
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +44,7 @@ type World struct {
 	mu    sync.Mutex
 	hosts map[string]*host.Host
 	order []string
+	busy  map[string][]*request // what runs on hosts now
 
 	texts  sync.Mutex // taken while hosts are locked
 	shared map[string]string
@@ -57,7 +59,7 @@ func NewWorld(o Options) *World {
 		o.Images = NewImages()
 	}
 	w := &World{o: o, Clock: clock.New(clock.Options{Parallel: o.Parallel, Speed: o.Speed}), internet: internet.New(), saved: new(host.Saved),
-		images: o.Images, hosts: map[string]*host.Host{}, shared: map[string]string{}}
+		images: o.Images, hosts: map[string]*host.Host{}, busy: map[string][]*request{}, shared: map[string]string{}}
 	w.Network = cluster.New(o.Seed, w.Clock)
 	w.programs = w.Network.Programs()
 	w.Network.Internet = w.download
@@ -124,6 +126,31 @@ func (w *World) download(from *host.Host, req *http.Request) (*http.Response, er
 		return nil, err
 	}
 	return resp, nil
+}
+
+func (w *World) begin(r *request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.busy[r.h.Name] = append(w.busy[r.h.Name], r)
+}
+
+func (w *World) end(r *request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.busy[r.h.Name] = slices.DeleteFunc(w.busy[r.h.Name], func(x *request) bool { return x == r })
+}
+
+// takeDown takes a host off the network: what else runs there is cut off.
+func (w *World) takeDown(name string, by *request) {
+	w.Network.SetDown(name, true)
+	w.mu.Lock()
+	others := slices.Clone(w.busy[name])
+	w.mu.Unlock()
+	for _, r := range others {
+		if r != by {
+			w.Clock.Cancel(r.cancel, errCut)
+		}
+	}
 }
 
 // Pass lets time go by while nothing runs.
