@@ -20,7 +20,7 @@ const (
 	Lost        Kind = "lost"        // it is carried out, but the answer is lost with the connection
 	Drop        Kind = "drop"        // the connection breaks in mid task: what runs on the host is ended
 	Slow        Kind = "slow"        // from here on its host takes longer, by a factor
-	Unreachable Kind = "unreachable" // its host is off the network
+	Unreachable Kind = "unreachable" // its host goes off the network in mid task
 	Reboot      Kind = "reboot"      // its host reboots in mid task
 	DiskFull    Kind = "disk-full"   // from here on its host can write no file
 	Clock       Kind = "clock"       // from here on the clock of its host is off, by a duration

@@ -33,11 +33,6 @@ func (r *request) do(ctx context.Context, progress func(job.Progress)) (*job.Out
 		return r.carryOut(ctx, r.view(r.req), progress), nil // faults hit what does the work
 	}
 	r.faults = r.w.Faults.strike(r.req.Instance)
-	if r.has(Unreachable) {
-		r.w.takeDown(r.h.Name, r)
-		r.restore(Unreachable)
-		return nil, lost(r.h.Name, errNoAnswer)
-	}
 	r.lasting()
 	v := r.view(r.req)
 	if len(r.faults) > 0 {
@@ -115,7 +110,7 @@ func (r *request) strike(ctx context.Context, c *task.Command) (*task.Output, er
 				return nil, syscall.EIO
 			}
 			return &task.Output{Code: 1, Stderr: fmt.Sprintf("simulated failure (%s)\n", f)}, nil
-		case Drop:
+		case Drop, Unreachable:
 			if c == nil {
 				return nil, r.interrupt(errDropped)
 			}
@@ -175,6 +170,10 @@ func (r *request) after(ctx context.Context, out *job.Outcome) (*job.Outcome, er
 	case r.has(Reboot):
 		r.goDown()
 		return nil, lost(r.h.Name, errReboot)
+	case r.has(Unreachable):
+		r.w.takeDown(r.h.Name, r)
+		r.restore(Unreachable)
+		return nil, lost(r.h.Name, errNoAnswer)
 	case r.has(Drop), r.has(Lost):
 		return nil, lost(r.h.Name, errDropped)
 	case r.has(Fail) && !r.struck && out.Failure == nil:
