@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -94,7 +95,11 @@ func (a *app) rehearse(ctx context.Context, cfg engine.Config, r rehearsal) erro
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	return a.sessions(ctx, sim.NewSession(p, w), r, signals)
+	s := sim.NewSession(p, w)
+	if !r.resume {
+		s.Log.Forget()
+	}
+	return a.sessions(ctx, s, r, signals)
 }
 
 // sessions are the run, and what is to follow it.
@@ -127,6 +132,8 @@ func (a *app) session(ctx context.Context, s *sim.Session, signals chan os.Signa
 	if err != nil {
 		return 0, err
 	}
+	const roomy = 300 // per cent: a rehearsal is short, and makes much that is soon thrown away
+	defer debug.SetGCPercent(debug.SetGCPercent(roomy))
 	path := sim.NewPath(s.Project)
 	began := time.Now()
 	result, err := s.Run(ctx, event.SinkFunc(func(e event.Event) {

@@ -13,6 +13,7 @@ type Memory struct {
 	mu     sync.Mutex
 	events []event.Event // those that State needs
 	seq    int64
+	forget bool
 	limit  int64 // events after this one are lost; 0 = none
 	full   func()
 }
@@ -28,6 +29,13 @@ func (m *Memory) Seq() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.seq
+}
+
+// Forget makes the log keep nothing but the number of the last event: nobody will go on with the run.
+func (m *Memory) Forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forget, m.events = true, nil
 }
 
 // LoseAfter makes the log take no event after the one of that number, as if the controller had been killed then, and
@@ -50,7 +58,9 @@ func (m *Memory) Append(events ...event.Event) error {
 			}
 			return nil
 		}
-		m.seq = max(m.seq, e.Seq)
+		if m.seq = max(m.seq, e.Seq); m.forget {
+			continue
+		}
 		switch e.Type {
 		case event.RunStarted, event.RunEnded, event.HostUp, GroupEntered, event.InstanceStarted, event.AttemptFailed, event.InstanceEnded:
 			e.Diff = ""
