@@ -166,6 +166,23 @@ type record struct {
 	Exit     int            `json:"exit"`
 	Resumed  bool           `json:"resumed"`
 	Time     time.Time      `json:"time"`
+	Failure  *struct {
+		Summary, Step, Output, Hint string
+	} `json:"failure"`
+}
+
+// failures are the last words of what failed, for a person who reads the log of the tests.
+func failures(log []record) string {
+	var b strings.Builder
+	for _, r := range log {
+		if r.Type == "run_started" {
+			b.Reset()
+		}
+		if r.Failure != nil && r.Type == "instance_ended" {
+			fmt.Fprintf(&b, "%s is %s: %s\n%s\n%s\n%s\n", r.Instance, r.Status, r.Failure.Summary, r.Failure.Step, r.Failure.Output, r.Failure.Hint)
+		}
+	}
+	return b.String()
 }
 
 // runs are the ids of the runs, oldest first.

@@ -58,7 +58,7 @@ func killedBuild(t *testing.T, l *lab, c *controller, random *rand.Rand, most in
 		case err := <-p.done:
 			r := p.result(t, err)
 			if r.code != 0 {
-				t.Fatalf("after %d kills: exit code %d\n%s", killed, r.code, tail(r.all(), 12000))
+				t.Fatalf("after %d kills: exit code %d\n%s", killed, r.code, failures(c.log(t)))
 			}
 			complete = true
 			continue
@@ -78,7 +78,10 @@ func killedBuild(t *testing.T, l *lab, c *controller, random *rand.Rand, most in
 	}
 	t.Logf("%d kills within %s, while these ran: %s", killed, since(start), spread(at))
 	if !complete {
-		r := c.want(t, 0, args...)
+		r := c.run(t, args...)
+		if r.code != 0 {
+			t.Fatalf("the last resume: exit code %d\n%s\n%s", r.code, failures(c.log(t)), r.err)
+		}
 		t.Logf("the last resume took %s", r.took)
 	}
 	t.Logf("bare hosts to a working cluster with %d kills: %s", killed, since(start))
@@ -113,10 +116,10 @@ func endOfBuild(t *testing.T, l *lab, c *controller) tally {
 
 // moment is when a session is killed: mostly soon, now and then after long enough to get through kubeadm.
 func moment(r *rand.Rand) time.Duration {
-	if r.IntN(10) < 8 {
-		return 200*time.Millisecond + time.Duration(r.Int64N(int64(7*time.Second)))
+	if r.IntN(10) < 7 {
+		return 200*time.Millisecond + time.Duration(r.Int64N(int64(8*time.Second)))
 	}
-	return 15*time.Second + time.Duration(r.Int64N(int64(25*time.Second)))
+	return 25*time.Second + time.Duration(r.Int64N(int64(30*time.Second)))
 }
 
 // running are the tasks that had begun and not ended when the log ends.
