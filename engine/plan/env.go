@@ -80,7 +80,11 @@ func (b *envBuilder) root(root string, refs []expr.Ref) (any, error) {
 		if b.host == NoHost {
 			return expr.Absent{Why: "this belongs to no host"}, nil
 		}
-		return b.hostWithFacts(b.host), nil
+		v := b.hostWithFacts(b.host)
+		if b.known == nil {
+			v["facts"] = expr.Absent{Why: "facts of a host are not known before it is reached"}
+		}
+		return v, nil
 	case "hosts":
 		return b.hostList(b.groups["all"]), nil
 	case "groups":
@@ -179,7 +183,6 @@ func plainVars(vars map[string]any) map[string]any {
 
 func (b *envBuilder) hostWithFacts(i int) map[string]any {
 	v := b.hostValue(i)
-	v["facts"] = expr.Absent{Why: "facts of a host are not known before it is reached"}
 	if b.known != nil {
 		v["facts"] = b.known.Facts(i)
 	}

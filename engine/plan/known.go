@@ -71,12 +71,19 @@ func (s *Sketches) PerHost(t *playbook.Task) bool {
 // mentions facts is, too, where it is false whatever they are: `inputs.x and host.facts.y` without x.
 func (s *Sketches) Skipped(t *playbook.Task, host int) bool {
 	return slices.ContainsFunc(t.Conditions(), func(c *playbook.Code) bool {
-		if !c.Static() && strings.Contains(c.Text(), "?") {
-			return false // `??` would hide that something is not known
+		if !c.Static() && hides(c) {
+			return false
 		}
 		yes, err := s.plan.Condition(c, host, nil, nil)
 		return err == nil && !yes
 	})
+}
+
+// hides tells whether a condition could be computed although something in it is not known: `??` gives another value, and
+// hosts in lists have no facts before they are reached.
+func hides(c *playbook.Code) bool {
+	lists := slices.ContainsFunc(c.Refs(), func(r expr.Ref) bool { return r.Root == "hosts" || r.Root == "groups" })
+	return strings.Contains(c.Text(), "?") || lists && strings.Contains(c.Text(), "facts")
 }
 
 func (s *Sketches) make(t *playbook.Task, host int) []Sketch {

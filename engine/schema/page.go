@@ -67,6 +67,7 @@ func Page(k task.Kind) string {
 		rows(&b, shape.Of(k.Outputs), "", false)
 	}
 	behaviour(&b, k)
+	checks(&b, k)
 	for i, e := range k.Examples {
 		if i == 0 {
 			b.WriteString("\n## Examples\n")
@@ -163,6 +164,22 @@ func remarks(t *shape.Type, f shape.Field) string {
 		parts = append(parts, "**Secret**.")
 	}
 	return strings.Join(parts, " ")
+}
+
+// checks are the rules a kind knows about what goes together.
+func checks(b *strings.Builder, k task.Kind) {
+	c, ok := k.New().(task.Coupler)
+	if !ok {
+		return
+	}
+	b.WriteString("\n## Rules\n\nChecked before a host is reached; `allow` switches one off, with a reason.\n\n| rule | fact | source |\n| --- | --- | --- |\n")
+	for _, r := range c.Couplings() {
+		name := "`" + r.Rule + "`"
+		if r.Warning {
+			name += " (warning)"
+		}
+		fmt.Fprintf(b, "| %s | %s | %s |\n", name, cell(r.Fact), cell(r.Source))
+	}
 }
 
 // behaviour says what the optional interfaces of a kind mean for its user.

@@ -75,6 +75,9 @@ func (p *Sysctl) Touches() task.Touches {
 	t := task.Touches{Writes: []string{"path:" + p.File}}
 	for _, key := range p.keys() {
 		t.Writes = append(t.Writes, "sysctl:"+key)
+		if m := module(key); m != "" {
+			t.Reads = append(t.Reads, "module:"+m)
+		}
 	}
 	return t
 }

@@ -1,0 +1,56 @@
+package sysctl
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kflow/kflow/engine/task"
+)
+
+// Couplings implements task.Coupler.
+func (p *Sysctl) Couplings() []task.Coupling {
+	return []task.Coupling{
+		{Rule: "sysctl-module", Fact: "settings of a module exist only once it is loaded", Source: "kubernetes#127593, flannel#2068", Warning: true, Find: findModules},
+	}
+}
+
+// module is the module that has a setting; "" where the kernel itself has it.
+func module(key string) string {
+	switch {
+	case strings.HasPrefix(key, "net.bridge."):
+		return "br_netfilter"
+	case strings.HasPrefix(key, "net.netfilter.nf_conntrack"):
+		return "nf_conntrack"
+	case strings.HasPrefix(key, "net.ipv4.vs."):
+		return "ip_vs"
+	}
+	return ""
+}
+
+func findModules(s task.Scene) (out []task.Finding) {
+	for _, n := range s.Here("sysctl") {
+		values, _ := n.Get("values").(map[string]any)
+		missing := map[string]string{}
+		for key := range values {
+			if m := module(key); m != "" && !loaded(s, m) && (missing[m] == "" || key < missing[m]) {
+				missing[m] = key
+			}
+		}
+		for m, key := range missing {
+			out = append(out, task.Finding{Task: n.ID, Param: []any{"values", key}, Says: fmt.Sprintf("%s is a setting of the module %s, which no task loads", key, m), Hint: "add a task `modprobe: [" + m + "]` before"})
+		}
+	}
+	slices.SortFunc(out, func(a, b task.Finding) int { return strings.Compare(a.Says, b.Says) })
+	return out
+}
+
+// loaded tells whether a task of the host loads a module.
+func loaded(s task.Scene, module string) bool {
+	for _, n := range s.Here("modprobe") {
+		if strings.Contains(fmt.Sprint(n.Get("modules")), module) {
+			return true
+		}
+	}
+	return false
+}
