@@ -49,11 +49,14 @@ type Instance struct {
 	Status    event.Status   // the last one; Unknown when it started and the end is not known, until it starts again
 	Failure   *event.Failure // of the last attempt that failed, until one succeeds
 	Allowed   bool           // the failure is within allow_failure or max_failures
+	Failed    string         // fingerprint of the execution that failed last; "" = not known
 	When      string
 	BlockedBy []string
 	Attempts  int           // of the last execution
 	Duration  time.Duration // of the last execution that ended
 	Started   time.Time     // zero = it never started
+	StartedAt int64         // Seq of that event: order that no clock can turn round
+	EndedAt   int64         // Seq of its last end
 	Ended     time.Time     // zero = no end is known
 
 	Done     *Done // what can be reused; nil = nothing
@@ -76,13 +79,16 @@ type Done struct {
 	Machine     *event.Machine // behind its host at that time; nil = not known
 	Duration    time.Duration
 	At          time.Time
+	Seq         int64 // of its event
 }
 
 // Entry is what became of the condition of a block or part on a host when its turn came. A resumed run keeps it: the
 // condition may well be false by now because of what the block has done.
 type Entry struct {
-	When    string // text of the condition
-	Entered bool   // it was true
+	Seq     int64          // of its event
+	Machine *event.Machine // behind its host at that time; nil = not known
+	When    string         // text of the condition
+	Entered bool           // it was true
 }
 
 // GroupEntered is the event that an Entry is made of: Instance (block@host), When, Status (OK or Skipped).
@@ -124,7 +130,7 @@ func (s *State) add(e event.Event) {
 			s.Machines[e.Host] = *e.Machine
 		}
 	case GroupEntered:
-		s.Entries[e.Instance] = Entry{When: e.When, Entered: e.Status != event.Skipped}
+		s.Entries[e.Instance] = Entry{Seq: e.Seq, Machine: s.machine(e.Host), When: e.When, Entered: e.Status != event.Skipped}
 	case event.InstanceStarted:
 		s.started(e)
 	case event.AttemptFailed:
@@ -133,6 +139,15 @@ func (s *State) add(e event.Event) {
 	case event.InstanceEnded:
 		s.ended(e)
 	}
+}
+
+// machine is the one behind a host, as last seen; nil = not known.
+func (s *State) machine(host string) *event.Machine {
+	m, known := s.Machines[host]
+	if !known {
+		return nil
+	}
+	return &m
 }
 
 func (s *State) runStarted(e event.Event) {
@@ -170,7 +185,7 @@ func (s *State) started(e event.Event) {
 	i := s.instance(e)
 	if e.Attempt <= 1 {
 		i.Starts++
-		i.Attempts, i.Started, i.Failure = 0, e.Time, nil
+		i.Attempts, i.Started, i.StartedAt, i.Failure = 0, e.Time, e.Seq, nil
 	}
 	i.session, i.Attempts = s.Sessions, max(i.Attempts, e.Attempt, 1)
 	i.Status, i.Ended, i.Done = event.Unknown, time.Time{}, nil
@@ -181,9 +196,13 @@ func (s *State) ended(e event.Event) {
 	if i.Status == event.Unknown && i.session < s.Sessions && !ran(e.Status) {
 		return // that its turn did not come in a later session says nothing about the start before
 	}
-	i.Status, i.Ended = e.Status, e.Time
+	i.Status, i.Ended, i.EndedAt = e.Status, e.Time, e.Seq
 	i.When, i.BlockedBy, i.Allowed, i.Failure = e.When, e.BlockedBy, e.Allowed, e.Failure
 	i.Attempts = max(i.Attempts, e.Attempt)
+	i.Failed = ""
+	if !e.Status.Good() {
+		i.Failed = e.Fingerprint
+	}
 	switch e.Status {
 	case event.Reused:
 		i.reused(e)
@@ -193,10 +212,8 @@ func (s *State) ended(e event.Event) {
 			i.Finished++
 		}
 		i.Done = &Done{Status: e.Status, Changed: e.Changed, Changes: e.Changes, Fingerprint: e.Fingerprint,
-			Parts: e.Parts, Outputs: e.Outputs, When: e.When, Duration: e.Duration, At: e.Time}
-		if m, known := s.Machines[i.Host]; known {
-			i.Done.Machine = &m
-		}
+			Parts: e.Parts, Outputs: e.Outputs, When: e.When, Duration: e.Duration, At: e.Time,
+			Seq: e.Seq, Machine: s.machine(i.Host)}
 	}
 	i.Duration = e.Duration
 }

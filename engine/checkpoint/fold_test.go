@@ -26,7 +26,7 @@ func TestFoldTellsWhatHappened(t *testing.T) {
 	}
 	want := Done{Status: event.Changed, Changed: true, Changes: 1, Fingerprint: "f-kernel",
 		Parts: map[string]string{"parameters": "p-kernel"}, Outputs: json.RawMessage(`{"path":"/etc/kernel"}`),
-		Machine: &event.Machine{ID: "m1"}, Duration: 2 * time.Second, At: start().Add(11 * time.Second)}
+		Machine: &event.Machine{ID: "m1"}, Duration: 2 * time.Second, At: start().Add(11 * time.Second), Seq: 12}
 	if !reflect.DeepEqual(*k.Done, want) {
 		t.Errorf("done: %+v, want %+v", *k.Done, want)
 	}
@@ -90,7 +90,7 @@ func TestConditionsAreKept(t *testing.T) {
 	if i := s.Instances["extra@mn01"]; i.Done.Status != event.Skipped || i.Done.When != "inputs.extra" || i.Finished != 0 {
 		t.Errorf("skipped: %+v", i)
 	}
-	if want := map[string]Entry{"block@mn01": {When: "false"}, "block@mn02": {When: "x", Entered: true}}; !reflect.DeepEqual(s.Entries, want) {
+	if want := map[string]Entry{"block@mn01": {Seq: 15, When: "false"}, "block@mn02": {Seq: 16, When: "x", Entered: true}}; !reflect.DeepEqual(s.Entries, want) {
 		t.Errorf("entries: %+v", s.Entries)
 	}
 }

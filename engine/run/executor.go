@@ -236,7 +236,7 @@ func (s *Session) stale(in sched.Instance) bool {
 // result turns an outcome into a result and keeps the outputs.
 func (a *attempt) result(out *job.Outcome, w *work) sched.Result {
 	if f := out.Failure; f != nil {
-		r := sched.Result{Status: event.Failed, Err: f, Retryable: f.Transient}
+		r := sched.Result{Status: event.Failed, Err: f, Retryable: f.Transient, Data: w}
 		switch {
 		case f.TimedOut:
 			r.Status = event.TimedOut

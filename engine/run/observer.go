@@ -41,6 +41,9 @@ func (s *Session) Ended(in sched.Instance, end sched.Ending) {
 	}
 	if !end.Status.Good() {
 		e.Failure = failureOf(end.Err)
+		if w, ok := end.Data.(*work); ok {
+			e.Fingerprint, e.Parts = w.fingerprint, w.parts
+		}
 	}
 	for _, r := range end.Roots {
 		e.BlockedBy = append(e.BlockedBy, s.plan.Name(r))

@@ -81,7 +81,16 @@ func (s *Session) toleratedBefore(l *leaf, in sched.Instance, prior *checkpoint.
 	}
 	allows := l.Task.AllowFailure || l.Task.MaxFailures != nil
 	was := s.Prior.Machines[s.plan.Hosts[in.Host].Name]
-	return allows && !s.neededRanAnew(l.after, in.Host, prior.Ended) && s.sameMachine(in.Host, &was)
+	return allows && !s.neededRanAnew(l.after, in.Host, prior.EndedAt) && s.sameMachine(in.Host, &was) && s.sameWork(in, prior.Failed)
+}
+
+// sameWork tells whether an instance would do what it did then. Where that is not known nothing says otherwise.
+func (s *Session) sameWork(in sched.Instance, fingerprint string) bool {
+	if fingerprint == "" {
+		return true
+	}
+	w, err := s.resolve(in, nil)
+	return err == nil && w.fingerprint == fingerprint
 }
 
 func tolerated(prior *checkpoint.Instance) bool {
@@ -99,7 +108,7 @@ func earlierFailure(prior *checkpoint.Instance) error {
 
 // stands tells whether nothing has happened since an earlier end that would make it come out differently.
 func (s *Session) stands(l *leaf, in sched.Instance, d *checkpoint.Done) bool {
-	return !s.undone[in] && !s.neededRanAnew(l.after, in.Host, d.At) && s.sameMachine(in.Host, d.Machine)
+	return !s.undone[in] && !s.neededRanAnew(l.after, in.Host, d.Seq) && s.sameMachine(in.Host, d.Machine)
 }
 
 // holds returns the earlier outcome of an instance if it still holds.
@@ -125,55 +134,48 @@ func (s *Session) holds(l *leaf, in sched.Instance, prior *checkpoint.Instance) 
 }
 
 // neededRanAnew tells whether something that is needed was decided anew in this session, or was started in an earlier one
-// after the moment at which the result in question was found.
-func (s *Session) neededRanAnew(needs []sched.Need, host int, at time.Time) bool {
+// after the event with the result in question.
+func (s *Session) neededRanAnew(needs []sched.Need, host int, at int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range needs {
 		ran := s.anew[n.Task]
-		if n.Form == sched.AllHosts && len(ran) > 0 || ran[host] || s.lastStart(n, host).After(at) {
+		if n.Form == sched.AllHosts && len(ran) > 0 || ran[host] || s.lastStart(n, host) > at {
 			return true
 		}
 	}
 	return false
 }
 
-// lastStart is when a need was started last, in an earlier session. Through what was skipped it looks at what that needs.
-func (s *Session) lastStart(n sched.Need, host int) time.Time {
+// lastStart is the event with which a need was started last, in an earlier session: numbers, since clocks jump. Through what was skipped it looks at what that needs.
+func (s *Session) lastStart(n sched.Need, host int) int64 {
 	if n.Form == sched.SameHost {
 		return s.lastStartOf(sched.Instance{Task: n.Task, Host: host})
 	}
-	var last time.Time
+	var last int64
 	for _, h := range s.leaves[n.Task].Hosts {
-		last = later(last, s.lastStartOf(sched.Instance{Task: n.Task, Host: h}))
+		last = max(last, s.lastStartOf(sched.Instance{Task: n.Task, Host: h}))
 	}
 	return last
 }
 
-func (s *Session) lastStartOf(in sched.Instance) time.Time {
+func (s *Session) lastStartOf(in sched.Instance) int64 {
 	if t, known := s.starts[in]; known {
 		return t
 	}
-	var t time.Time
+	var t int64
 	p := s.Prior.Instances[s.plan.Name(in)]
 	switch {
 	case p == nil:
 	case p.Done != nil && p.Done.Status == event.Skipped:
 		for _, n := range s.leaves[in.Task].after {
-			t = later(t, s.lastStart(n, in.Host))
+			t = max(t, s.lastStart(n, in.Host))
 		}
 	default:
-		t = p.Started
+		t = p.StartedAt
 	}
 	s.starts[in] = t
 	return t
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // undoneBy finds what the finally of a block has undone: where it ran although the block was not through, the block
@@ -274,11 +276,10 @@ func (s *Session) takeEntry(group, host int, name string) *checkpoint.Entry {
 	}
 	spec := s.plan.Spec
 	needs := needsOf(spec, spec.Groups[group].Needs, spec.Groups[group].Group)
-	was := s.Prior.Machines[s.plan.Hosts[host].Name]
-	same := s.sameMachine(host, &was) && !s.neededRanAnew(needs, host, s.Prior.Last)
+	e, known := s.Prior.Entries[name]
+	same := s.sameMachine(host, e.Machine) && !s.neededRanAnew(needs, host, e.Seq)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, known := s.Prior.Entries[name]
 	if known && same && !s.entered[name] {
 		s.entered[name] = true
 		return &e

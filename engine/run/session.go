@@ -84,11 +84,11 @@ type Session struct {
 	lost    map[int]bool
 
 	// Of a resumed run.
-	anew    []map[int]bool               // by leaf: hosts on which it was decided anew in this session
-	taken   map[sched.Instance]bool      // what Prior says of them was asked for
-	entered map[string]bool              // the same for groups on hosts
-	undone  map[sched.Instance]bool      // by the finally of their block
-	starts  map[sched.Instance]time.Time // see lastStartOf
+	anew    []map[int]bool           // by leaf: hosts on which it was decided anew in this session
+	taken   map[sched.Instance]bool  // what Prior says of them was asked for
+	entered map[string]bool          // the same for groups on hosts
+	undone  map[sched.Instance]bool  // by the finally of their block
+	starts  map[sched.Instance]int64 // see lastStartOf
 }
 
 // outcome is what is known of an instance that ended.
@@ -169,7 +169,7 @@ func newSession(c Config) *Session {
 		Config: c, plan: c.Plan, dialer: c.Dialer, bus: newBus(c.Log, c.Mask, c.Sink, c.Clock), noFacts: zero, start: c.Clock.Now(),
 		results: map[sched.Instance]*outcome{}, running: map[sched.Instance]time.Time{}, lost: map[int]bool{},
 		anew: make([]map[int]bool, len(c.Plan.Leaves)), taken: map[sched.Instance]bool{}, entered: map[string]bool{},
-		undone: map[sched.Instance]bool{}, starts: map[sched.Instance]time.Time{},
+		undone: map[sched.Instance]bool{}, starts: map[sched.Instance]int64{},
 	}
 	for i, t := range c.Targets {
 		s.hosts = append(s.hosts, newHost(c.Plan.Hosts[i].Name, t))
