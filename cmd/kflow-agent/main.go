@@ -54,6 +54,9 @@ func run(args []string) error {
 		return err
 	}
 	o.Registry = tasks.All()
+	if os.Geteuid() == 0 {
+		o.RunDir = "/run/kflow"
+	}
 	return server.Serve(ctx, o, os.Stdin, os.Stdout)
 }
 

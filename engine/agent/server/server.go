@@ -34,6 +34,7 @@ type Options struct {
 	SHA256   string        // of the program, as far as it is known
 	Nonce    string        // of the marker line that opens the connection
 	Dir      string        // content is kept below it; "" = nowhere
+	RunDir   string        // in memory, for what need not outlive a boot; "" = Dir
 	Session  string        // names what belongs together: an agent ends the one before it of the same session and Dir
 	Prefer   []string      // addresses that kflow knows this host by, see facts.Gather
 	Grace    time.Duration // between SIGTERM and SIGKILL; 0 = that of package host
@@ -140,7 +141,7 @@ func (s *server) store() *host.Store {
 	st := host.NewStore(filepath.Join(s.o.Dir, "content"))
 	go func() {
 		st.Prune(keepContent)
-		pruneSessions(s.o.Dir, keepContent)
+		pruneSessions(s.o.sessions(), keepContent)
 	}()
 	return st
 }

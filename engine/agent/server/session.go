@@ -25,14 +25,13 @@ const (
 // yet, or may have been killed and started again: what that agent runs must have ended before kflow looks at the host
 // anew. The lock is one of the kernel: it ends with the process that holds it, however that ends.
 func takeOver(ctx context.Context, o Options, out io.Writer) (release func(), err error) {
-	if o.Session == "" || o.Dir == "" {
+	if o.Session == "" || o.sessions() == "" {
 		return func() {}, nil
 	}
-	dir := filepath.Join(o.Dir, "sessions")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(o.sessions(), 0o700); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, filepath.Base(o.Session)), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(o.sessions(), filepath.Base(o.Session)), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +44,17 @@ func takeOver(ctx context.Context, o Options, out io.Writer) (release func(), er
 		return nil, err
 	}
 	return func() { f.Close() }, nil
+}
+
+// sessions is the directory of sessions; "" = none. It is best in memory: an agent must start on a full disk, to tell of it.
+func (o Options) sessions() string {
+	switch {
+	case o.RunDir != "":
+		return filepath.Join(o.RunDir, "sessions")
+	case o.Dir != "":
+		return filepath.Join(o.Dir, "sessions")
+	}
+	return ""
 }
 
 func writeAt(f *os.File, text string) error {
@@ -99,7 +109,7 @@ func isAgentOf(pid int, session string) bool {
 
 // pruneSessions removes what sessions of long ago have left.
 func pruneSessions(dir string, age time.Duration) {
-	files, _ := filepath.Glob(filepath.Join(dir, "sessions", "*"))
+	files, _ := filepath.Glob(filepath.Join(dir, "*"))
 	for _, file := range files {
 		if st, err := os.Stat(file); err == nil && time.Since(st.ModTime()) > age {
 			os.Remove(file)
