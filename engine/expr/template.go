@@ -167,17 +167,24 @@ func checkParts(parts []part, s *Scope, locals []local, diags *diag.List) {
 // Eval computes the text. Errors: *Error, for an expression that cannot be computed, is null or is no text, and for a
 // text of more than 1 MiB.
 func (t *Template) Eval(env Env) (string, error) {
+	text, _, err := t.EvalSecrets(env)
+	return text, err
+}
+
+// EvalSecrets is Eval, and the texts in it that were computed from secrets: each can be printed without the rest.
+func (t *Template) EvalSecrets(env Env) (text string, secrets []string, err error) {
 	if s, ok := t.Literal(); ok {
-		return s, nil
+		return s, nil, nil
 	}
 	w := writer{env: env}
-	err := w.parts(t.parts)
-	return w.b.String(), err
+	err = w.parts(t.parts)
+	return w.b.String(), w.secrets, err
 }
 
 type writer struct {
-	b   strings.Builder
-	env Env
+	b       strings.Builder
+	env     Env
+	secrets []string
 }
 
 func (w *writer) parts(parts []part) error {
@@ -211,6 +218,9 @@ func (w *writer) expr(e *Expr) error {
 	}
 	if w.b.Len()+len(s) > maxString {
 		return e.fail(e.whole, errTooLarge)
+	}
+	if e.Secret() {
+		w.secrets = append(w.secrets, s)
 	}
 	w.b.WriteString(s)
 	return nil

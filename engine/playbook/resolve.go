@@ -86,10 +86,11 @@ func (s *resolution) value(v *Value) (any, error) {
 	case FileForm:
 		return s.file(v, env)
 	}
-	text, err := v.Template.Eval(env)
+	text, secrets, err := v.Template.EvalSecrets(env)
 	if err != nil {
 		return nil, err
 	}
+	s.out.Secrets = append(s.out.Secrets, secrets...)
 	switch v.Form {
 	case Content:
 		return s.content(v, text), nil
