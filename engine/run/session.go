@@ -111,6 +111,9 @@ func Run(ctx context.Context, c Config) (Result, error) {
 		return Result{}, err
 	}
 	s.announce()
+	if err := s.bus.commit(); err != nil { // from here on the run can be resumed
+		return Result{}, err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch, stop := context.WithCancelCause(ctx)
