@@ -257,6 +257,7 @@ func Runs(state string) ([]RunInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	byStart(list)
 	var out []RunInfo
 	for _, r := range list {
 		out = append(out, RunInfo{

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kflow/kflow/engine/checkpoint"
@@ -36,12 +37,18 @@ func (p *Project) findRun(ref string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	byStart(list)
 	for _, r := range list {
 		if r.Resumable() {
 			return r.ID, nil
 		}
 	}
 	return "", &adviceError{"no run is left to resume", "`kflow runs` lists all"}
+}
+
+// byStart puts the latest run first. Ids of runs that began in the same second say nothing about their order.
+func byStart(list []checkpoint.Summary) {
+	slices.SortStableFunc(list, func(a, b checkpoint.Summary) int { return b.Started.Compare(a.Started) })
 }
 
 // adviceError is an error with a way out.

@@ -33,7 +33,7 @@ func (a *app) sourceFlags(c *cobra.Command, cfg *engine.Config) {
 
 func (a *app) runFlags(c *cobra.Command, cfg *engine.Config) {
 	f := c.Flags()
-	f.IntVar(&cfg.Parallel, "parallel", 0, "instances at once (default 256)")
+	f.IntVar(&cfg.Parallel, "parallel", 0, "instances at once (default 128)")
 	f.BoolVar(&cfg.AcceptNew, "accept-new-host-keys", false, "accept and remember keys of hosts never seen before; a changed key is still refused")
 	f.BoolVarP(&cfg.Yes, "yes", "y", false, "answer yes to what the playbook asks")
 	f.StringVarP(&a.output, "output", "o", "plain", "plain, or json: one event per line")
@@ -66,7 +66,7 @@ func (a *app) runCommand() *cobra.Command {
 	a.sourceFlags(c, &cfg)
 	a.runFlags(c, &cfg)
 	c.Flags().BoolVar(&dry, "dry-run", false, "show the graph with what would run, reach no host")
-	c.Flags().BoolVar(&simulate, "simulate", false, "carry it out on simulated hosts; `kflow simulate` can do more")
+	c.Flags().BoolVar(&simulate, "simulate", false, "carry it out on simulated hosts (kflow simulate can do more)")
 	a.rehearsalFlags(c, &r)
 	for _, name := range []string{"hosts", "seed", "os", "fault"} {
 		f := c.Flags().Lookup(name)

@@ -137,6 +137,7 @@ func Make(pb *playbook.Playbook, inv *inventory.Inventory, o Options) (*Plan, di
 	m.readLimit(o.Limit)
 	m.checkOnly()
 	m.placeTasks()
+	m.checkVars()
 	if m.found.HasErrors() {
 		return m.Plan, m.found
 	}

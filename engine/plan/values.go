@@ -169,7 +169,11 @@ func (p *Plan) Check(found *diag.List) {
 }
 
 func (p *Plan) checkAssert(a playbook.Assertion, found *diag.List) {
-	for _, host := range p.hostsOf[a.Task] {
+	hosts := p.hostsOf[a.Task]
+	if len(p.Hosts) == 0 && onlyInputs(a.That, a.That.Site.File) { // without an inventory what inputs decide is decided
+		hosts = []int{NoHost}
+	}
+	for _, host := range hosts {
 		if !p.holdAll(a.When, host) {
 			continue
 		}
@@ -183,9 +187,36 @@ func (p *Plan) checkAssert(a playbook.Assertion, found *diag.List) {
 		if c, ok := r.Value.(map[string]any); !ok || c["value"] == true {
 			continue
 		}
-		found.Errorf(a.That.Pos, "%s (on %s)", p.message(a, host), p.Hosts[host].Name)
+		text := p.message(a, host)
+		if host != NoHost {
+			text += " (on " + p.Hosts[host].Name + ")"
+		}
+		found.Errorf(a.That.Pos, "%s", text)
 		return
 	}
+}
+
+// onlyInputs tells whether a value written in a file depends on nothing but inputs, and these on nothing but inputs.
+func onlyInputs(v *playbook.Value, file *playbook.Playbook) bool {
+	only := true
+	v.Walk(func(x *playbook.Value) {
+		for _, refs := range refsBySite(x, true) {
+			for _, r := range refs {
+				only = only && r.Root == "inputs" && len(r.Path) > 0
+				if arg := file.Args[first(r.Path)]; only && arg != nil {
+					only = onlyInputs(arg.Value, arg.Value.Site.File)
+				}
+			}
+		}
+	})
+	return only
+}
+
+func first(path []string) string {
+	if len(path) == 0 {
+		return ""
+	}
+	return path[0]
 }
 
 func (p *Plan) holdAll(conditions []*playbook.Code, host int) bool {
