@@ -19,6 +19,10 @@ agents: ## build the agents that kflow carries for its hosts
 build: agents ## build bin/kflow
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/kflow ./cmd/kflow
 
+.PHONY: demo
+demo: build ## the main job on simulated hosts: no root, no network, no inventory
+	bin/kflow run playbooks/ha-containerd.yaml --simulate
+
 .PHONY: install
 install: build ## copy kflow to PREFIX/bin (default /usr/local)
 	install -D -m 755 bin/kflow $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/kflow
@@ -43,9 +47,9 @@ lint: ## golangci-lint with the project's configuration (installs nothing)
 generate: ## write schema/ and docs/kinds/ anew from the code
 	$(GO) run ./engine/schema/gen
 
-.PHONY: graph
-graph: build ## the flagship's graph, as Mermaid
-	bin/kflow graph playbooks/ha-containerd.yaml -o mermaid
+.PHONY: picture
+picture: build ## draw the flagship's graph anew: docs/ha-containerd.svg
+	bin/kflow graph playbooks/ha-containerd.yaml -o svg > docs/ha-containerd.svg
 
 .PHONY: picture
 picture: build ## draw the flagship's graph for the README, anew
