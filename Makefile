@@ -48,10 +48,6 @@ generate: ## write schema/ and docs/kinds/ anew from the code
 	$(GO) run ./engine/schema/gen
 
 .PHONY: picture
-picture: build ## draw the flagship's graph anew: docs/ha-containerd.svg
-	bin/kflow graph playbooks/ha-containerd.yaml -o svg > docs/ha-containerd.svg
-
-.PHONY: picture
 picture: build ## draw the flagship's graph for the README, anew
 	bin/kflow graph playbooks/ha-containerd.yaml -o svg >docs/ha-containerd.svg.new
 	mv docs/ha-containerd.svg.new docs/ha-containerd.svg
