@@ -118,6 +118,24 @@ func (s *Session) fingerprint(l *leaf, in sched.Instance, w *work) {
 		w.parts["data"] = s.hash(data)
 	}
 	w.fingerprint = s.hash(w.parts)
+	s.detail(w)
+}
+
+// detail adds the parameters one by one, for `explain`; they are no part of the fingerprint. One that holds a secret is
+// left out: alone, a short secret could be found by trying.
+func (s *Session) detail(w *work) {
+	if len(w.items) != 1 {
+		return
+	}
+	var params map[string]json.RawMessage
+	if json.Unmarshal(w.items[0], &params) != nil {
+		return
+	}
+	for name, value := range params {
+		if !s.holdsSecret(value) {
+			w.parts["params."+name] = s.hash(value)
+		}
+	}
 }
 
 func (s *Session) hash(v any) string {
