@@ -261,7 +261,7 @@ func isAction(t task.Task) bool {
 
 // found is a change as it is shown.
 func found(c task.Change, item int, action bool) job.Change {
-	diff := Cut(c.Diff, maxDiff)
+	diff := c.Diff
 	if c.Secret && c.Diff != "" {
 		diff = fmt.Sprintf("(secret, %d bytes)", len(c.Diff))
 	}

@@ -329,14 +329,3 @@ func (l leaker) Changes(_ context.Context, h task.Host) ([]task.Change, error) {
 	h.Progress("there", 1, 2)
 	return nil, nil
 }
-
-func TestCutKeepsBothEnds(t *testing.T) {
-	s := strings.Repeat("a", 100) + strings.Repeat("b", 100)
-	got := Cut(s, 20)
-	if !strings.HasPrefix(got, "aaaaaaaaaa\n") || !strings.HasSuffix(got, "\nbbbbbbbbbb") || !strings.Contains(got, "180 bytes cut") {
-		t.Errorf("%q", got)
-	}
-	if Cut("abc", 3) != "abc" {
-		t.Error("cut what fits")
-	}
-}

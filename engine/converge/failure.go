@@ -3,7 +3,6 @@ package converge
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/kflow/kflow/engine/job"
 	"github.com/kflow/kflow/engine/task"
@@ -14,11 +13,11 @@ func failure(ctx context.Context, err error, step string) *job.Failure {
 	f := &job.Failure{Summary: err.Error(), Step: step}
 	var known *task.Failure
 	if errors.As(err, &known) {
-		f.Output, f.Hint, f.Transient = Cut(known.Output, maxOutput), known.Hint, known.Transient
+		f.Output, f.Hint, f.Transient = known.Output, known.Hint, known.Transient
 	}
 	var p *panicked
 	if errors.As(err, &p) {
-		f.Output, f.Hint = Cut(string(p.stack), maxOutput), "this is a mistake in kflow: report it with the stack"
+		f.Output, f.Hint = string(p.stack), "this is a mistake in kflow: report it with the stack"
 	}
 	var ny *task.NotYetError
 	if errors.As(err, &ny) {
@@ -59,14 +58,4 @@ func causeText(cause error) string {
 		return "timed out"
 	}
 	return cause.Error()
-}
-
-// Cut returns s if it has at most n bytes, else its beginning and end with a line between them that says how much was
-// cut out.
-func Cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	half := n / 2
-	return fmt.Sprintf("%s\n... %d bytes cut ...\n%s", s[:half], len(s)-2*half, s[len(s)-half:])
 }

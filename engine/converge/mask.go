@@ -5,8 +5,9 @@ import (
 	"github.com/kflow/kflow/engine/mask"
 )
 
+// maskChange masks before it cuts: what is left of a secret that was cut through would not be found.
 func maskChange(m *mask.Masker, c job.Change) job.Change {
-	c.Summary, c.Diff = m.String(c.Summary), m.String(c.Diff)
+	c.Summary, c.Diff = m.String(c.Summary), job.Cut(m.String(c.Diff), maxDiff)
 	return c
 }
 
@@ -18,7 +19,7 @@ func maskOutcome(m *mask.Masker, o *job.Outcome) {
 	}
 	o.NotYet = m.String(o.NotYet)
 	if f := o.Failure; f != nil {
-		f.Summary, f.Output, f.Hint = m.String(f.Summary), m.String(f.Output), m.String(f.Hint)
+		f.Summary, f.Output, f.Hint = m.String(f.Summary), job.Cut(m.String(f.Output), maxOutput), m.String(f.Hint)
 		f.Step, f.NotYet = m.String(f.Step), m.String(f.NotYet)
 	}
 }

@@ -2,23 +2,20 @@ package host
 
 import (
 	"bytes"
-	"fmt"
 	"sync"
+
+	"github.com/kflow/kflow/engine/job"
 )
 
-// maxLine is the longest line shown while a program runs; a longer one is shown in pieces.
-const maxLine = 4 << 10
-
-// capture keeps the beginning and the end of an output, and hands complete lines to emit.
+// capture keeps the beginning and the end of an output, and hands complete lines to a stream.
 type capture struct {
 	mu       sync.Mutex
 	head     []byte
 	tail     []byte // ring of the last bytes, once head is full
 	half     int
-	at       int   // next place in tail
-	total    int64 // bytes seen
-	line     []byte
-	emit     func(string)
+	at       int     // next place in tail
+	total    int64   // bytes seen
+	stream   *stream // nil: nobody listens
 	finished bool
 }
 
@@ -26,7 +23,11 @@ func newCapture(max int, emit func(string)) *capture {
 	if max <= 0 {
 		max = defaultMaxBytes
 	}
-	return &capture{half: (max + 1) / 2, emit: emit}
+	c := &capture{half: (max + 1) / 2}
+	if emit != nil {
+		c.stream = newStream(emit)
+	}
+	return c
 }
 
 // Write never fails. It may be called after finish by what a program left behind; that is dropped.
@@ -37,8 +38,8 @@ func (c *capture) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	c.keep(p)
-	if c.emit != nil {
-		c.lines(p)
+	if c.stream != nil {
+		c.stream.write(p)
 	}
 	return len(p), nil
 }
@@ -66,44 +67,17 @@ func (c *capture) keep(p []byte) {
 	}
 }
 
-// lines cuts at line ends; a carriage return, as progress bars use it, is one.
-func (c *capture) lines(p []byte) {
-	for len(p) > 0 {
-		i := bytes.IndexAny(p, "\r\n")
-		end := i
-		if i < 0 {
-			end = len(p)
-		}
-		c.line = append(c.line, p[:end]...)
-		for len(c.line) >= maxLine {
-			c.emit(string(c.line[:maxLine]))
-			c.line = append(c.line[:0], c.line[maxLine:]...)
-		}
-		if i < 0 {
-			return
-		}
-		c.flush()
-		p = p[i+1:]
-	}
-}
-
-func (c *capture) flush() {
-	if len(c.line) > 0 {
-		c.emit(string(c.line))
-		c.line = c.line[:0]
-	}
-}
-
 // finish returns what was kept.
 func (c *capture) finish() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.finished = true
-	c.flush()
+	if c.stream != nil {
+		c.stream.end()
+	}
 	tail := append(bytes.Clone(c.tail[c.at:]), c.tail[:c.at]...)
-	cut := c.total - int64(len(c.head)+len(tail))
-	if cut <= 0 {
+	if c.total <= int64(len(c.head)+len(tail)) {
 		return string(c.head) + string(tail)
 	}
-	return fmt.Sprintf("%s\n... %d bytes cut ...\n%s", c.head, cut, tail)
+	return job.Ends(string(c.head), string(tail), c.total)
 }

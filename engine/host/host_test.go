@@ -299,11 +299,8 @@ func TestOutputIsCappedInTheMiddle(t *testing.T) {
 	c := task.Cmd("sh", "-c", "echo begin; head -c 100000 /dev/zero | tr '\\0' x; echo end")
 	c.MaxBytes = 100
 	o, err := m.Run(t.Context(), c)
-	if err != nil || !strings.HasPrefix(o.Stdout, "begin\nxxx") || !strings.HasSuffix(o.Stdout, "xxxend\n") {
+	if err != nil || !strings.HasPrefix(o.Stdout, "begin\n... 99955 bytes cut ...\nxxx") || !strings.HasSuffix(o.Stdout, "xxxend\n") {
 		t.Errorf("%q, %v", o.Stdout, err)
-	}
-	if !strings.Contains(o.Stdout, "99910 bytes cut") || len(o.Stdout) > 150 {
-		t.Errorf("%q", o.Stdout)
 	}
 }
 
@@ -317,8 +314,8 @@ func TestCaptureAnyPieces(t *testing.T) {
 				c.Write(p[:min(size, len(p))])
 			}
 			got := c.finish()
-			half := (cap + 1) / 2
-			if !strings.HasPrefix(got, text[:half]) || !strings.HasSuffix(got, text[len(text)-half:]) || len(lines) != 50 {
+			whole := (cap + 1) / 2 / 11 * 11
+			if !strings.HasPrefix(got, text[:whole]) || !strings.HasSuffix(got, text[len(text)-whole:]) || len(lines) != 50 {
 				t.Fatalf("pieces of %d, cap %d: %d lines, %q", size, cap, len(lines), got)
 			}
 			if cap >= len(text) && got != text {

@@ -1,6 +1,8 @@
 package run
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,10 +57,22 @@ func (b *bus) emit(e event.Event) {
 	e.Seq, e.Time = b.seq, b.clock.Now()
 	b.last = e.Time
 	e = b.mask.Event(e)
+	e.Line = shortLine(e.Line)
 	if err := b.log.Append(e); err != nil && b.broken == nil {
 		b.broken = err
 	}
 	b.sink.Emit(e)
+}
+
+// maxLine is how much of a line is shown and kept, in bytes.
+const maxLine = 4 << 10
+
+// shortLine cuts a line that was masked: before that half a secret could be left.
+func shortLine(line string) string {
+	if len(line) <= maxLine {
+		return line
+	}
+	return fmt.Sprintf("%s ... %d bytes more", strings.ToValidUTF8(line[:maxLine], ""), len(line)-maxLine)
 }
 
 // commit makes durable what was emitted.
