@@ -54,7 +54,7 @@ func (s Sizes) Inventory(pb *playbook.Playbook, given *inventory.Inventory) (*in
 	}
 	for group := range s {
 		if !slices.Contains(groups, group) {
-			found.Errorf(pb.Pos, "--hosts: the playbook has no group `%s`", group).Hintf("%s", diag.DidYouMean(group, groups))
+			_ = found.Errorf(pb.Pos, "--hosts: the playbook has no group `%s`", group).Hintf("%s", diag.DidYouMean(group, groups))
 		}
 	}
 	m.fill(pb, s, groups, given == nil)

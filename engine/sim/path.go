@@ -48,9 +48,9 @@ func (c *Path) Emit(e event.Event) {
 }
 
 // Report says how long the run took and what that was made of.
-func (c *Path) Report(real time.Duration) string {
+func (c *Path) Report(took time.Duration) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nsimulated time %s (took %s)\n", short(c.total), real.Round(time.Millisecond))
+	fmt.Fprintf(&b, "\nsimulated time %s (took %s)\n", short(c.total), took.Round(time.Millisecond))
 	if len(c.spans) == 0 || len(c.spans) >= most {
 		return b.String()
 	}

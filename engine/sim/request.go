@@ -85,7 +85,7 @@ func (r *request) before(next func(context.Context, *task.Command, string) (*tas
 	return func(ctx context.Context, c *task.Command, path string) (*task.Output, error) {
 		if !r.struck && (c == nil && !byCommand(r.req.Kind) || c != nil && !c.ReadOnly) {
 			r.struck = true
-			if answer, err := r.strike(ctx, c); answer != nil || err != nil {
+			if answer, err := r.strike(c); answer != nil || err != nil {
 				return answer, err
 			}
 		}
@@ -102,7 +102,7 @@ func byCommand(kind string) bool {
 	return slices.Contains([]string{"kubeadm", "kubectl", "kubectl-apply", "package", "repository", "systemd", "image", "modprobe", "reboot", "hostname", "command"}, kind)
 }
 
-func (r *request) strike(ctx context.Context, c *task.Command) (*task.Output, error) {
+func (r *request) strike(c *task.Command) (*task.Output, error) {
 	for _, f := range r.faults {
 		switch f.Kind {
 		case Fail:

@@ -185,7 +185,7 @@ func TestFaultsThatMatchNothing(t *testing.T) {
 
 // TestSweep tries a sample of all faults at all instances; the whole is a make target.
 func TestSweep(t *testing.T) {
-	every := 67
+	every := 149
 	if testing.Short() {
 		every = 401
 	}

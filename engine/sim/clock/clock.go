@@ -109,7 +109,7 @@ func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 // Turn implements sched.Clock.
 func (c *Clock) Turn(order int) {
 	if !c.o.Parallel {
-		c.wait(nil, 0, order)
+		c.wait(context.Background(), 0, order)
 	}
 }
 
@@ -196,7 +196,7 @@ func (c *Clock) happen(p *moment) {
 // wakeEnded plans for this very moment whatever sleeps under a context that has ended.
 func (c *Clock) wakeEnded() {
 	for _, p := range c.planned {
-		if p.ctx != nil && p.ctx.Err() != nil {
+		if p.ctx != nil && p.ctx.Err() != nil && p.at.After(c.now) {
 			p.at = c.now
 		}
 	}

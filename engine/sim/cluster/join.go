@@ -32,7 +32,7 @@ func (a *adm) init() int {
 		c.endpoint = net.JoinHostPort(address, port)
 	}
 	if !a.certificates(c) || !a.kubeconfigs(c, net.JoinHostPort(address, port)) || !a.staticPods(c, address, port) ||
-		!a.write(0o600, map[string]string{kubernetesDir + "kubelet.conf": c.kubeconfig(c.endpoint, "system:node:"+a.nodeName())}) {
+		!a.write(map[string]string{kubernetesDir + "kubelet.conf": c.kubeconfig(c.endpoint, "system:node:"+a.nodeName())}) {
 		return 1
 	}
 	a.n.setPlane(&plane{cluster: c, host: a.h, port: port, since: a.h.Now()})
@@ -86,7 +86,7 @@ func (a *adm) wait(endpoint string, limit time.Duration) bool {
 
 // server is the control plane that answers at an address; nil = none.
 func (n *Network) server(from *host.Host, endpoint string) *plane {
-	_, p, how := n.reach(from, endpoint)
+	p, how := n.reach(from, endpoint)
 	if how != open {
 		return nil
 	}
@@ -139,7 +139,7 @@ func (a *adm) join() int {
 			return code
 		}
 	}
-	if !a.write(0o600, map[string]string{kubernetesDir + "bootstrap-kubelet.conf": c.kubeconfig(c.endpoint, "tls-bootstrap-token-user")}) || !a.startKubelet() {
+	if !a.write(map[string]string{kubernetesDir + "bootstrap-kubelet.conf": c.kubeconfig(c.endpoint, "tls-bootstrap-token-user")}) || !a.startKubelet() {
 		return 1
 	}
 	a.Printf("[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap...\n")
@@ -147,10 +147,10 @@ func (a *adm) join() int {
 	if !a.wait(c.endpoint, 4*time.Minute) {
 		return a.Fail("error execution phase kubelet-start: timed out waiting for the condition")
 	}
-	if !a.write(0o600, map[string]string{kubernetesDir + "kubelet.conf": c.kubeconfig(c.endpoint, "system:node:"+a.nodeName()), pki + "ca.crt": c.ca}) {
+	if !a.write(map[string]string{kubernetesDir + "kubelet.conf": c.kubeconfig(c.endpoint, "system:node:"+a.nodeName()), pki + "ca.crt": c.ca}) {
 		return 1
 	}
-	_ = a.h.Remove(a.Context(), kubernetesDir+"bootstrap-kubelet.conf")
+	_ = a.h.Unlink(kubernetesDir + "bootstrap-kubelet.conf")
 	a.n.register(c, a.nodeName(), a.h, false)
 	if control {
 		if code := a.joinEtcd(c); code != 0 {
@@ -264,10 +264,10 @@ func (a *adm) reset() int {
 	a.h.Stop("kubelet")
 	for _, name := range []string{"admin.conf", "super-admin.conf", "kubelet.conf", "bootstrap-kubelet.conf", "controller-manager.conf", "scheduler.conf",
 		"pki", "manifests"} {
-		_ = a.h.Remove(a.Context(), kubernetesDir+name)
+		_ = a.h.Unlink(kubernetesDir + name)
 	}
 	for _, name := range []string{"/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/pki", "/var/lib/etcd/member"} {
-		_ = a.h.Remove(a.Context(), name)
+		_ = a.h.Unlink(name)
 	}
 	a.Take(1500 * time.Millisecond)
 	return 0

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -164,9 +163,9 @@ func (a *adm) version() string {
 }
 
 // write puts files there; it fails with what kubeadm says.
-func (a *adm) write(mode fs.FileMode, files map[string]string) bool {
+func (a *adm) write(files map[string]string) bool {
 	for _, name := range sorted(files) {
-		if err := a.h.Write(name, files[name], mode); err != nil {
+		if err := a.h.Write(name, files[name], 0o600); err != nil {
 			a.Errorf("error execution phase: could not write %s: %v\n", name, err)
 			return false
 		}
@@ -185,7 +184,7 @@ func (a *adm) certificates(c *Cluster) bool {
 	for _, name := range []string{"apiserver.crt", "apiserver-kubelet-client.crt", "etcd/peer.crt", "etcd/server.crt"} {
 		files[pki+name] = "simulated certificate\n"
 	}
-	return a.write(0o600, files)
+	return a.write(files)
 }
 
 // kubeconfigs writes those of a control plane.
@@ -196,7 +195,7 @@ func (a *adm) kubeconfigs(c *Cluster, address string) bool {
 	for _, name := range []string{"controller-manager", "scheduler"} {
 		files[kubernetesDir+name+".conf"] = c.kubeconfig(address, name)
 	}
-	return a.write(0o600, files)
+	return a.write(files)
 }
 
 // staticPods writes the manifests of a control plane.
@@ -213,14 +212,14 @@ func (a *adm) staticPods(c *Cluster, address, port string) bool {
 		files[manifests+"etcd.yaml"] = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: etcd\n"
 		files["/var/lib/etcd/member/snap/db"] = "simulated\n"
 	}
-	return a.write(0o600, files)
+	return a.write(files)
 }
 
 // startKubelet writes its configuration and starts it.
 func (a *adm) startKubelet() bool {
 	a.Printf("[kubelet-start] Starting the kubelet\n")
 	files := map[string]string{"/var/lib/kubelet/config.yaml": "kind: KubeletConfiguration\n", "/var/lib/kubelet/kubeadm-flags.env": "KUBELET_KUBEADM_ARGS=\"\"\n"}
-	if !a.write(0o600, files) {
+	if !a.write(files) {
 		return false
 	}
 	a.Take(700 * time.Millisecond)

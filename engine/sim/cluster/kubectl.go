@@ -34,7 +34,7 @@ func (n *Network) ask(from *host.Host, kubeconfig, server string) (*Cluster, str
 		server = strings.TrimPrefix(field(kubeconfig, "server"), "https://")
 	}
 	server = strings.TrimPrefix(server, "https://")
-	_, p, how := n.reach(from, server)
+	p, how := n.reach(from, server)
 	switch {
 	case how == refused || how == open && p == nil:
 		return nil, "The connection to the server " + server + " was refused - did you specify the right host or port?"
@@ -115,7 +115,7 @@ func (k *ctl) get() int {
 	if len(k.words) < 2 {
 		return k.Unknown()
 	}
-	found, missing, single := k.select_()
+	found, missing, single := k.chosen()
 	if len(missing) > 0 {
 		if _, ignore := k.flags["--ignore-not-found"]; !ignore {
 			return k.Fail(`Error from server (NotFound): %s not found`, strings.Join(missing, ", "))
@@ -161,8 +161,8 @@ func (k *ctl) json(found []*object, single bool) int {
 	return 0
 }
 
-// select_ finds what a get names: kind, kind name .., kind/name .., or kinds by commas.
-func (k *ctl) select_() (found []*object, missing []string, single bool) {
+// chosen finds what a get names: kind, kind name .., kind/name .., or kinds by commas.
+func (k *ctl) chosen() (found []*object, missing []string, single bool) {
 	kinds, names := k.words[1], k.words[2:]
 	if strings.Contains(kinds, "/") {
 		for _, ref := range k.words[1:] {

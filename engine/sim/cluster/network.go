@@ -102,7 +102,7 @@ const (
 
 // Dial implements host.Network.
 func (n *Network) Dial(ctx context.Context, from *host.Host, network, address string) (net.Conn, error) {
-	_, _, how := n.reach(from, address)
+	_, how := n.reach(from, address)
 	switch how {
 	case open, reset:
 		near, far := net.Pipe()
@@ -125,7 +125,7 @@ func (n *Network) RoundTrip(from *host.Host, req *http.Request) (*http.Response,
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[req.URL.Scheme]
 	}
-	_, plane, how := n.reach(from, net.JoinHostPort(req.URL.Hostname(), port))
+	plane, how := n.reach(from, net.JoinHostPort(req.URL.Hostname(), port))
 	switch {
 	case how == internet:
 		return n.Internet(from, req)
@@ -143,27 +143,27 @@ func (n *Network) RoundTrip(from *host.Host, req *http.Request) (*http.Response,
 	return nil, err
 }
 
-// reach finds what listens at an address: a host, and the control plane behind it where it is an API server.
-func (n *Network) reach(from *host.Host, address string) (*host.Host, *plane, end) {
+// reach finds what listens at an address: a control plane, where it is an API server.
+func (n *Network) reach(from *host.Host, address string) (*plane, end) {
 	name, port, err := net.SplitHostPort(address)
 	if err != nil {
 		name, port = address, "443"
 	}
 	if from != nil && n.Down(from.Name) {
-		return nil, nil, timeout
+		return nil, timeout
 	}
 	to, how := n.lookUp(from, name)
 	if to == nil {
-		return nil, nil, how
+		return nil, how
 	}
 	if n.Down(to.Name) {
-		return nil, nil, timeout
+		return nil, timeout
 	}
 	if port == "22" {
-		return to, nil, open
+		return nil, open
 	}
 	if p := n.planeOf(to.Name); p != nil && p.port == port && n.up(p) {
-		return to, p, open
+		return p, open
 	}
 	return n.balance(to, port)
 }
@@ -199,11 +199,11 @@ func (n *Network) lookUp(from *host.Host, name string) (*host.Host, end) {
 }
 
 // balance finds what haproxy of a host forwards a port to.
-func (n *Network) balance(to *host.Host, port string) (*host.Host, *plane, end) {
+func (n *Network) balance(to *host.Host, port string) (*plane, end) {
 	on, _ := to.Active("haproxy")
 	config := to.Text("/etc/haproxy/haproxy.cfg")
 	if !on || !regexp.MustCompile(`(?m)^\s*bind\s+\S*:`+port+`\b`).MatchString(config) {
-		return nil, nil, refused
+		return nil, refused
 	}
 	for _, m := range regexp.MustCompile(`(?m)^\s*server\s+\S+\s+([^\s:]+):(\d+)`).FindAllStringSubmatch(config, -1) {
 		back := n.Host(m[1])
@@ -211,10 +211,10 @@ func (n *Network) balance(to *host.Host, port string) (*host.Host, *plane, end) 
 			continue
 		}
 		if p := n.planeOf(back.Name); p != nil && p.port == m[2] && n.up(p) && n.healthy(p) {
-			return to, p, open
+			return p, open
 		}
 	}
-	return to, nil, reset
+	return nil, reset
 }
 
 // claim is how long a keepalived needs to take an address after its start, or after another has lost it.

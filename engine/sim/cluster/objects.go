@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -154,7 +153,7 @@ func (n *Network) kubeletUp(x *node) bool {
 
 // networked tells whether the network of a node is set up: by a file that somebody has put there, or by a DaemonSet.
 func (n *Network) networked(c *Cluster, x *node) bool {
-	if files, err := x.host.ReadDir(context.Background(), "/etc/cni/net.d"); err == nil && len(files) > 0 {
+	if files, err := x.host.List("/etc/cni/net.d"); err == nil && len(files) > 0 {
 		return true
 	}
 	n.mu.Lock()

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"context"
 	"io/fs"
 	"regexp"
 	"strings"
@@ -126,7 +125,7 @@ func (h *Host) Versions(name string) []string {
 	}
 	var out []string
 	for _, pattern := range []string{"/etc/apt/sources.list.d/*.sources", "/etc/apt/sources.list.d/*.list", "/etc/yum.repos.d/*.repo"} {
-		files, _ := h.Glob(context.Background(), pattern)
+		files, _ := h.match(pattern)
 		for _, file := range files {
 			text := h.Text(file)
 			if strings.Contains(text, "kubernetes") || strings.Contains(text, "pkgs.k8s.io") {

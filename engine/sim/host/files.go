@@ -52,18 +52,21 @@ func (h *Host) Lstat(_ context.Context, name string) (task.FileInfo, error) {
 func (h *Host) stat(op, name string, follow bool) (task.FileInfo, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	real, n, err := h.files.find(op, name, follow)
+	at, n, err := h.files.find(op, name, follow)
 	if err != nil {
 		return task.FileInfo{}, err
 	}
-	return info(real, n), nil
+	return info(at, n), nil
 }
 
 // ReadDir implements task.FS.
-func (h *Host) ReadDir(_ context.Context, name string) ([]task.FileInfo, error) {
+func (h *Host) ReadDir(_ context.Context, name string) ([]task.FileInfo, error) { return h.List(name) }
+
+// List is ReadDir, as a program does it.
+func (h *Host) List(name string) ([]task.FileInfo, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	real, n, err := h.files.find("open", name, true)
+	at, n, err := h.files.find("open", name, true)
 	if err != nil {
 		return nil, err
 	}
@@ -71,14 +74,16 @@ func (h *Host) ReadDir(_ context.Context, name string) ([]task.FileInfo, error) 
 		return nil, wrong("readdir", name, errNotDir)
 	}
 	var out []task.FileInfo
-	for _, kid := range h.files.list(real) {
-		out = append(out, info(kid, h.files.at(join(real, kid))))
+	for _, kid := range h.files.list(at) {
+		out = append(out, info(kid, h.files.at(join(at, kid))))
 	}
 	return out, nil
 }
 
 // Glob implements task.FS.
-func (h *Host) Glob(_ context.Context, pattern string) ([]string, error) {
+func (h *Host) Glob(_ context.Context, pattern string) ([]string, error) { return h.match(pattern) }
+
+func (h *Host) match(pattern string) ([]string, error) {
 	if _, err := path.Match(pattern, ""); err != nil {
 		return nil, err
 	}
@@ -94,8 +99,8 @@ func (t *tree) glob(dir string, parts []string) []string {
 	names := []string{parts[0]}
 	if strings.ContainsAny(parts[0], `*?[\`) {
 		names = nil
-		if real, n, err := t.find("open", dir, true); err == nil && n.mode.IsDir() {
-			for _, kid := range t.list(real) {
+		if at, n, err := t.find("open", dir, true); err == nil && n.mode.IsDir() {
+			for _, kid := range t.list(at) {
 				if ok, _ := path.Match(parts[0], kid); ok {
 					names = append(names, kid)
 				}
@@ -123,7 +128,7 @@ func (h *Host) WriteFile(_ context.Context, name string, r io.Reader, a task.Att
 
 // Write replaces a file, with the directories above it: what a program does.
 func (h *Host) Write(name, text string, mode fs.FileMode) error {
-	if err := h.MkdirAll(context.Background(), path.Dir(name), task.Attr{}); err != nil {
+	if err := h.mkdir(path.Dir(name), task.Attr{}); err != nil {
 		return err
 	}
 	return h.write(name, text, task.Attr{Mode: mode})
@@ -132,16 +137,16 @@ func (h *Host) Write(name, text string, mode fs.FileMode) error {
 func (h *Host) write(name, text string, a task.Attr) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	real, err := h.files.resolve(name, true)
+	at, err := h.files.resolve(name, true)
 	if err != nil {
 		return wrong("open", name, err)
 	}
-	kernel := strings.HasPrefix(real, "/proc/") || strings.HasPrefix(real, "/sys/")
+	kernel := strings.HasPrefix(at, "/proc/") || strings.HasPrefix(at, "/sys/")
 	if h.full && !kernel {
 		return wrong("write", name, errFull)
 	}
-	have := h.files.at(real)
-	dir := h.files.at(path.Dir(real))
+	have := h.files.at(at)
+	dir := h.files.at(path.Dir(at))
 	switch {
 	case have != nil && have.mode.IsDir():
 		return wrong("open", name, errIsDir)
@@ -152,24 +157,26 @@ func (h *Host) write(name, text string, a task.Attr) error {
 	case have == nil:
 		have = &node{mode: 0o644, owner: "root", group: "root"}
 	}
-	if strings.HasPrefix(real, "/proc/sys/") {
+	if strings.HasPrefix(at, "/proc/sys/") {
 		text = strings.Join(strings.Fields(text), "\t") + "\n"
 	}
 	n := have.with(a)
 	n.data, n.mtime = h.share(text), h.now()
-	h.files.set(real, n)
+	h.files.set(at, n)
 	return nil
 }
 
 // MkdirAll implements task.FS.
-func (h *Host) MkdirAll(_ context.Context, name string, a task.Attr) error {
+func (h *Host) MkdirAll(_ context.Context, name string, a task.Attr) error { return h.mkdir(name, a) }
+
+func (h *Host) mkdir(name string, a task.Attr) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	real, err := h.files.resolve(name, true)
+	at, err := h.files.resolve(name, true)
 	if err != nil {
 		return wrong("mkdir", name, err)
 	}
-	err = h.files.mkdirs(real, func() *node {
+	err = h.files.mkdirs(at, func() *node {
 		n := node{mode: fs.ModeDir | 0o755, owner: "root", group: "root", mtime: h.now()}
 		return n.with(a)
 	})
@@ -183,28 +190,30 @@ func (h *Host) MkdirAll(_ context.Context, name string, a task.Attr) error {
 func (h *Host) SetAttr(_ context.Context, name string, a task.Attr) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	real, n, err := h.files.find("chmod", name, true)
+	at, n, err := h.files.find("chmod", name, true)
 	if err == nil {
-		h.files.set(real, n.with(a))
+		h.files.set(at, n.with(a))
 	}
 	return err
 }
 
 // Symlink implements task.FS.
-func (h *Host) Symlink(_ context.Context, target, name string) error {
+func (h *Host) Symlink(_ context.Context, target, name string) error { return h.link(target, name) }
+
+func (h *Host) link(target, name string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	real, err := h.files.resolve(name, false)
+	at, err := h.files.resolve(name, false)
 	if err != nil {
 		return wrong("symlink", name, err)
 	}
-	if h.files.at(path.Dir(real)) == nil {
+	if h.files.at(path.Dir(at)) == nil {
 		return wrong("symlink", name, fs.ErrNotExist)
 	}
-	if n := h.files.at(real); n != nil && n.mode.IsDir() {
+	if n := h.files.at(at); n != nil && n.mode.IsDir() {
 		return wrong("symlink", name, fs.ErrExist)
 	}
-	h.files.set(real, &node{mode: fs.ModeSymlink | 0o777, owner: "root", group: "root", target: target, mtime: h.now()})
+	h.files.set(at, &node{mode: fs.ModeSymlink | 0o777, owner: "root", group: "root", target: target, mtime: h.now()})
 	return nil
 }
 
@@ -240,17 +249,20 @@ func (t *tree) move(from, to string) {
 }
 
 // Remove implements task.FS.
-func (h *Host) Remove(_ context.Context, name string) error {
+func (h *Host) Remove(_ context.Context, name string) error { return h.Unlink(name) }
+
+// Unlink is Remove, as a program does it.
+func (h *Host) Unlink(name string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	real, err := h.files.resolve(name, false)
+	at, err := h.files.resolve(name, false)
 	if err != nil {
 		return wrong("remove", name, err)
 	}
-	if real == "/" {
+	if at == "/" {
 		return wrong("remove", name, fs.ErrPermission)
 	}
-	h.files.remove(real)
+	h.files.remove(at)
 	return nil
 }
 

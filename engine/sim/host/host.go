@@ -103,7 +103,7 @@ func (h *Host) id(what string, bytes int) string {
 
 func (h *Host) hash(what string) uint64 {
 	f := fnv.New64a()
-	fmt.Fprintf(f, "%d %s %s", h.o.Seed, h.Name, what)
+	_, _ = fmt.Fprintf(f, "%d %s %s", h.o.Seed, h.Name, what) // a hash takes everything
 	x := f.Sum64()
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd

@@ -79,7 +79,7 @@ func (p *Proc) unpack(todo []want, start bool) int {
 		for _, unit := range found.units {
 			if start && unit != "kubelet.service" && unit != "keepalived.service" {
 				h.Start(unit)
-				_ = h.Symlink(p.ctx, "/usr/lib/systemd/system/"+unit, wants+unit)
+				_ = h.link("/usr/lib/systemd/system/"+unit, wants+unit)
 			}
 		}
 	}
@@ -145,7 +145,7 @@ func (p *Proc) removeAll(names []string) int {
 			continue
 		}
 		for _, f := range h.o.Image.catalog[name].files {
-			_ = h.Remove(p.ctx, f.path)
+			_ = h.Unlink(f.path)
 		}
 		h.mu.Lock()
 		delete(h.packages, name)

@@ -73,9 +73,6 @@ func (h *Host) take(ctx context.Context, what string, d time.Duration) error {
 	return h.o.Clock.Sleep(ctx, time.Duration(float64(d)*slow*(1+spread*part)))
 }
 
-// Context ends when the program is ended.
-func (p *Proc) Context() context.Context { return p.ctx }
-
 // Fail writes to standard error and returns 1.
 func (p *Proc) Fail(format string, args ...any) int {
 	p.Errorf(format+"\n", args...)

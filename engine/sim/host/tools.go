@@ -1,7 +1,6 @@
 package host
 
 import (
-	"context"
 	"io/fs"
 	"maps"
 	"slices"
@@ -53,7 +52,7 @@ func timedatectl(p *Proc) int {
 	if !p.Host.Exists("/usr/share/zoneinfo/" + words[1]) {
 		return p.Fail("Failed to set time zone: Invalid or not installed time zone '%s'", words[1])
 	}
-	if err := p.Host.Symlink(context.Background(), "../usr/share/zoneinfo/"+words[1], "/etc/localtime"); err != nil {
+	if err := p.Host.link("../usr/share/zoneinfo/"+words[1], "/etc/localtime"); err != nil {
 		return p.Fail("%v", err)
 	}
 	if p.Host.Exists("/etc/timezone") {
@@ -166,7 +165,7 @@ func uname(p *Proc) int {
 
 func ipTool(p *Proc) int {
 	if len(p.Args) > 1 && p.Args[0] == "link" && p.Args[1] == "delete" {
-		_ = p.Host.Remove(p.ctx, "/sys/class/net/"+p.Args[len(p.Args)-1])
+		_ = p.Host.Unlink("/sys/class/net/" + p.Args[len(p.Args)-1])
 		return 0
 	}
 	return p.Unknown()
@@ -196,7 +195,6 @@ func (h *Host) Reboot() {
 
 // boot brings up what is set for the start of the host.
 func (h *Host) boot(known []string) {
-	ctx := context.Background()
 	if !strings.Contains("\n"+h.Text("/etc/fstab"), " swap ") || onlyComments(h.Text("/etc/fstab"), " swap ") {
 		first, _, _ := cutLine(h.Text("/proc/swaps"))
 		h.mu.Lock()
@@ -209,7 +207,7 @@ func (h *Host) boot(known []string) {
 	h.mu.Lock()
 	h.files.set("/proc/sys/kernel/hostname", &node{mode: 0o644, owner: "root", group: "root", data: h.files.at("/etc/hostname").data})
 	h.mu.Unlock()
-	lists, _ := h.Glob(ctx, "/etc/modules-load.d/*.conf")
+	lists, _ := h.match("/etc/modules-load.d/*.conf")
 	for _, name := range lists {
 		for _, module := range strings.Fields(h.Text(name)) {
 			if slices.Contains(h.o.Image.modules, module) {
@@ -217,7 +215,7 @@ func (h *Host) boot(known []string) {
 			}
 		}
 	}
-	settings, _ := h.Glob(ctx, "/etc/sysctl.d/*.conf")
+	settings, _ := h.match("/etc/sysctl.d/*.conf")
 	for _, name := range settings {
 		for line := range strings.Lines(h.Text(name)) {
 			if key, value, ok := strings.Cut(line, "="); ok && line[0] != '#' {
@@ -225,7 +223,7 @@ func (h *Host) boot(known []string) {
 			}
 		}
 	}
-	enabled, _ := h.ReadDir(ctx, strings.TrimSuffix(wants, "/"))
+	enabled, _ := h.List(strings.TrimSuffix(wants, "/"))
 	for _, unit := range enabled {
 		h.Start(unit.Name)
 	}

@@ -180,15 +180,15 @@ func (t *tree) oneLink(name string, follow bool) (string, bool) {
 
 // find resolves a path to a node.
 func (t *tree) find(op, name string, follow bool) (string, *node, error) {
-	real, err := t.resolve(name, follow)
+	at, err := t.resolve(name, follow)
 	if err != nil {
 		return "", nil, wrong(op, name, err)
 	}
-	n := t.at(real)
+	n := t.at(at)
 	if n == nil {
-		return real, nil, wrong(op, name, fs.ErrNotExist)
+		return at, nil, wrong(op, name, fs.ErrNotExist)
 	}
-	return real, n, nil
+	return at, n, nil
 }
 
 func wrong(op, name string, err error) error { return &fs.PathError{Op: op, Path: name, Err: err} }

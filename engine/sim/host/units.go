@@ -1,7 +1,6 @@
 package host
 
 import (
-	"context"
 	"io/fs"
 	"path"
 	"slices"
@@ -218,7 +217,6 @@ func (h *Host) askUnit(p *Proc, verb string, names []string) int {
 
 func (h *Host) linkUnits(p *Proc, verb string, names []string) int {
 	p.Take(250 * time.Millisecond)
-	ctx := context.Background()
 	for _, name := range names {
 		h.mu.Lock()
 		at := h.fragment(name)
@@ -229,19 +227,19 @@ func (h *Host) linkUnits(p *Proc, verb string, names []string) int {
 		var err error
 		switch verb {
 		case "enable":
-			if err = h.MkdirAll(ctx, strings.TrimSuffix(wants, "/"), task.Attr{}); err == nil {
-				err = h.Symlink(ctx, at, wants+name)
+			if err = h.mkdir(strings.TrimSuffix(wants, "/"), task.Attr{}); err == nil {
+				err = h.link(at, wants+name)
 			}
 		case "disable":
-			err = h.Remove(ctx, wants+name)
+			err = h.Unlink(wants + name)
 		case "mask":
 			if strings.HasPrefix(at, "/etc/systemd/system/") && !h.Masked(name) {
 				return p.Fail("Failed to mask unit: File %s already exists.", at)
 			}
-			err = h.Symlink(ctx, "/dev/null", "/etc/systemd/system/"+name)
+			err = h.link("/dev/null", "/etc/systemd/system/"+name)
 		case "unmask":
 			if h.Masked(name) {
-				err = h.Remove(ctx, "/etc/systemd/system/"+name)
+				err = h.Unlink("/etc/systemd/system/" + name)
 			}
 		}
 		if err != nil {
