@@ -149,7 +149,9 @@ func (m *maker) counts(t *playbook.Task, hosts int) counted {
 	if t.Retry != nil {
 		c.retry = &sched.Retry{Attempts: timing.Attempts, Delay: timing.Delay, Backoff: timing.Backoff, MaxDelay: timing.MaxDelay}
 	}
-	c.parallel = m.count(t.MaxParallel, env, hosts)
+	if c.parallel = m.count(t.MaxParallel, env, hosts); t.MaxParallel != nil {
+		c.parallel = max(c.parallel, 1) // 10% of 5 hosts is one at a time, not all of them
+	}
 	c.failures = m.count(t.MaxFailures, env, hosts)
 	c.failFast = t.MaxParallel != nil || t.MaxFailures != nil
 	return c
