@@ -116,7 +116,7 @@ func (a *app) sessions(ctx context.Context, s *sim.Session, r rehearsal, signals
 		}
 	}
 	if code == engine.ExitOK && r.again {
-		fmt.Fprint(a.err, "\nonce more on the same hosts\n\n")
+		_, _ = fmt.Fprint(a.err, "\nonce more on the same hosts\n\n")
 		if code, err = a.session(ctx, sim.NewSession(s.Project, s.World), signals); err != nil {
 			return err
 		}
@@ -145,14 +145,14 @@ func (a *app) session(ctx context.Context, s *sim.Session, signals chan os.Signa
 		err = errors.Join(err, c.Close())
 	}
 	if sim.Killed(err) {
-		fmt.Fprintln(a.err, "the controller was killed (simulated)")
+		_, _ = fmt.Fprintln(a.err, "the controller was killed (simulated)")
 		return engine.ExitFailed, nil
 	}
 	if err != nil {
 		return 0, &engine.ExitError{Code: max(result.Exit, engine.ExitFailed), Err: err}
 	}
 	if a.output == "plain" {
-		fmt.Fprint(a.out, path.Report(time.Since(began)))
+		_, _ = fmt.Fprint(a.out, path.Report(time.Since(began)))
 	}
 	return result.Exit, nil
 }

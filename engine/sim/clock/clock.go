@@ -99,7 +99,7 @@ func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
-	c.wait(ctx, d, first)
+	c.await(&moment{in: d, order: first, ctx: ctx})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -109,27 +109,23 @@ func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 // Turn implements sched.Clock.
 func (c *Clock) Turn(order int) {
 	if !c.o.Parallel {
-		c.wait(context.Background(), 0, order)
+		c.await(&moment{order: order})
 	}
 }
 
 // Enter is Turn for those that have a name instead of a number.
 func (c *Clock) Enter(name string) {
-	if c.o.Parallel {
-		return
+	if !c.o.Parallel {
+		c.await(&moment{name: name})
 	}
-	c.mu.Lock()
-	p := c.add(&moment{at: c.now, name: name, wake: make(chan struct{})})
-	c.held--
-	c.advance()
-	c.mu.Unlock()
-	<-p.wake
 }
 
-func (c *Clock) wait(ctx context.Context, d time.Duration, order int) {
+// await plans p, a while after now, gives the hold of the caller back, and waits.
+func (c *Clock) await(p *moment) {
+	p.wake = make(chan struct{})
 	c.mu.Lock()
-	p := c.plan(c.now.Add(d), order)
-	p.ctx, p.wake = ctx, make(chan struct{})
+	p.at = c.now.Add(p.in)
+	c.add(p)
 	c.held--
 	c.advance()
 	c.mu.Unlock()

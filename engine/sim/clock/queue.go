@@ -8,6 +8,7 @@ import (
 // moment is something that is planned: a sleeper wakes, a timer rings, a context ends.
 type moment struct {
 	at    time.Time
+	in    time.Duration // of a sleeper: from when it was planned
 	order int
 	name  string // tells those of the same order apart
 	seq   int64
