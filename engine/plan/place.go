@@ -84,6 +84,9 @@ func (m *maker) place(t *playbook.Task) Place {
 		return Place{}
 	}
 	v, err := expr.EvalPlace(at.Expr, m.hostsEnv(m.hostsAround(t)))
+	if err != nil && len(m.hostsOf[t]) == 0 {
+		return Place{Elsewhere: true} // nothing is carried out: without an inventory there are no hosts at all
+	}
 	if err != nil {
 		m.problem(at.Pos(), err)
 		return Place{}

@@ -345,6 +345,16 @@ tasks:
 	}
 }
 
+func TestPlacesOfTasksWithoutHostsDoNotMatter(t *testing.T) {
+	const text = "tasks: [{id: a, on: workers, at: \"cp[0]\", noop: {}}]\n"
+	site{text: text, o: plan.Options{Sketch: true}, bare: true}.plan(t)
+	site{text: text + "-- hosts.yaml --\nkflow: v1\nhosts: {x: {groups: [cp]}}\n"}.plan(t)
+	_, found := site{text: text + "-- hosts.yaml --\nkflow: v1\nhosts: {x: {groups: [workers]}}\n"}.make(t)
+	if !found.HasErrors() {
+		t.Error("there is nobody to carry it out, and nothing was said")
+	}
+}
+
 func TestInstancesHaveNames(t *testing.T) {
 	p := site{text: "tasks:\n  - {id: a, on: workers, noop: {}}\n  - id: b\n    steps: [{id: c, noop: {}}]\n"}.plan(t)
 	for _, name := range []string{"a@w2", "b/c@m1"} {
