@@ -66,6 +66,7 @@ type Config struct {
 	Yes       bool
 	Sketch    bool   // to look at only: no run is opened, inputs may be missing
 	Resume    string // run to go on with, or Latest
+	Plan      string // file of a plan that is to be carried out; it names the playbook
 	State     string // folder of runs; "" = the user's
 	Kinds     *task.Registry
 	Version   string
@@ -82,6 +83,7 @@ type Project struct {
 	store   *checkpoint.Store
 	resume  string            // id of the run that goes on
 	prior   *checkpoint.State // read before it is locked, for its options
+	saved   *savedPlan        // that is carried out
 
 	inputValues map[string]any
 }
@@ -97,6 +99,11 @@ func Open(ctx context.Context, cfg Config) (*Project, diag.List) {
 	}
 	if cfg.Resume != "" {
 		if err := p.openPrior(); err != nil {
+			return nil, failed(err)
+		}
+	}
+	if cfg.Plan != "" {
+		if err := p.openPlan(); err != nil {
 			return nil, failed(err)
 		}
 	}

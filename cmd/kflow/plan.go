@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ import (
 
 func (a *app) planCommand() *cobra.Command {
 	var cfg engine.Config
+	var out string
 	c := &cobra.Command{
 		Use:   "plan PLAYBOOK",
 		Short: "Show what a run would change; writes nothing on the hosts. Exit code 2: there are changes",
@@ -31,11 +33,17 @@ func (a *app) planCommand() *cobra.Command {
 			if err := a.showPlan(list); err != nil {
 				return err
 			}
+			if out != "" {
+				if err := p.SavePlan(out, list, time.Now()); err != nil {
+					return err
+				}
+			}
 			return planned(list)
 		},
 	}
 	a.sourceFlags(c, &cfg)
 	a.runFlags(c, &cfg)
+	c.Flags().StringVar(&out, "out", "", "write the plan to FILE, for `kflow run --plan FILE`")
 	return c
 }
 

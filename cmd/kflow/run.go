@@ -45,11 +45,17 @@ func (a *app) runCommand() *cobra.Command {
 	var dry, simulate bool
 	var r rehearsal
 	c := &cobra.Command{
-		Use:   "run PLAYBOOK",
+		Use:   "run PLAYBOOK | run --plan FILE",
 		Short: "Carry out a playbook",
-		Args:  cobra.ExactArgs(1),
+		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg.Playbook, cfg.State = args[0], a.state
+			cfg.State = a.state
+			if (len(args) == 1) == (cfg.Plan != "") {
+				return errors.New("`kflow run` wants a playbook, or --plan with a file that `kflow plan --out` wrote")
+			}
+			if len(args) == 1 {
+				cfg.Playbook = args[0]
+			}
 			if simulate {
 				return a.rehearse(c.Context(), cfg, r)
 			}
@@ -60,6 +66,9 @@ func (a *app) runCommand() *cobra.Command {
 			if dry {
 				return a.dryRun(p)
 			}
+			if err := p.Fits(c.Context()); err != nil {
+				return err
+			}
 			return a.carryOut(c.Context(), p)
 		},
 	}
@@ -67,12 +76,13 @@ func (a *app) runCommand() *cobra.Command {
 	a.runFlags(c, &cfg)
 	c.Flags().BoolVar(&dry, "dry-run", false, "show the graph with what would run, reach no host")
 	c.Flags().BoolVar(&simulate, "simulate", false, "carry it out on simulated hosts (kflow simulate can do more)")
+	c.Flags().StringVar(&cfg.Plan, "plan", "", "carry out the plan in FILE; refused where the playbook or the hosts are not as they were")
 	a.rehearsalFlags(c, &r)
 	for _, name := range []string{"hosts", "seed", "os", "fault"} {
 		f := c.Flags().Lookup(name)
 		f.Usage = "with --simulate: " + f.Usage
 	}
-	c.MarkFlagsMutuallyExclusive("simulate", "dry-run")
+	c.MarkFlagsMutuallyExclusive("simulate", "dry-run", "plan")
 	return c
 }
 
