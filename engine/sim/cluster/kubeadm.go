@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -183,6 +184,9 @@ func (a *adm) certificates(c *Cluster) bool {
 	}
 	for _, name := range []string{"apiserver.crt", "apiserver-kubelet-client.crt", "etcd/peer.crt", "etcd/server.crt"} {
 		files[pki+name] = "simulated certificate\n"
+	}
+	if c.external { // its certificates were brought
+		maps.DeleteFunc(files, func(name, _ string) bool { return strings.HasPrefix(name, pki+"etcd/") })
 	}
 	return a.write(files)
 }
