@@ -29,10 +29,24 @@ func (p *Project) Plan(ctx context.Context) ([]Planned, error) {
 	defer files.Close() //nolint:errcheck // only a cache
 	dialer := p.dialer("", files, forget)
 	defer dialer.Close()
-	list, err := run.Foresee(ctx, run.Config{
+	return p.foresee(ctx, run.Config{
 		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Mask: p.masker(), Sink: forget,
 		Limits: sched.Limits{Total: p.cfg.Parallel},
 	})
+}
+
+// PlanRehearsed plans on simulated hosts; of r, Clock and Dialer count.
+func (p *Project) PlanRehearsed(ctx context.Context, r Rehearsal) ([]Planned, error) {
+	files := p.files()
+	defer files.Close() //nolint:errcheck // only a cache
+	return p.foresee(ctx, run.Config{
+		Plan: p.plan, Dialer: r.Dialer(files), Targets: p.targets, Files: files, Mask: p.masker(), Clock: r.Clock,
+		Sink: event.SinkFunc(func(event.Event) {}), Limits: sched.Limits{Total: p.cfg.Parallel}, Quiet: -1,
+	})
+}
+
+func (p *Project) foresee(ctx context.Context, c run.Config) ([]Planned, error) {
+	list, err := run.Foresee(ctx, c)
 	if err != nil {
 		return nil, &ExitError{Code: ExitUnreachable, Err: err}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/kflow/kflow/engine/expr"
 	"github.com/kflow/kflow/engine/job"
 	"github.com/kflow/kflow/engine/plan"
+	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/sched"
 	"github.com/kflow/kflow/engine/task"
 )
@@ -56,7 +57,7 @@ func Foresee(ctx context.Context, c Config) ([]Planned, error) {
 	p := &planner{Session: s, unknown: map[sched.Instance]string{}, planned: map[sched.Instance]*Planned{}}
 	s.known = p
 	spec := *s.plan.Spec
-	spec.Limits = c.Limits
+	spec.Limits, spec.Clock = c.Limits, s.Clock
 	spec.Retry = sched.Retry{}
 	scheduler, err := sched.New(spec)
 	if err != nil {
@@ -85,8 +86,11 @@ func (p *planner) list() []Planned {
 	var out []Planned
 	for _, l := range p.plan.Leaves {
 		for _, h := range l.Hosts {
-			if e := p.planned[sched.Instance{Task: l.Index, Host: h}]; e != nil {
+			switch e := p.planned[sched.Instance{Task: l.Index, Host: h}]; {
+			case e != nil:
 				out = append(out, *e)
+			case l.Task.Run == playbook.OnDemand:
+				out = append(out, p.onDemand(l, h))
 			}
 		}
 	}
@@ -193,6 +197,9 @@ func (p *planner) foreseen(a *attempt, out *job.Outcome) sched.Result {
 		p.note(a.in, WouldFail, f.Error(), nil)
 		p.unknownAfter(a.in, "")
 		return sched.Result{Status: event.OK}
+	case len(out.Changes) > 0 && p.waits(a.leaf):
+		p.unknownAfter(a.in, p.before(a.in, out.Changes[0].Summary))
+		return sched.Result{Status: event.OK}
 	case len(out.Changes) > 0:
 		is := WillChange
 		if slices.ContainsFunc(out.Changes, func(c job.Change) bool { return c.Action }) {
@@ -224,6 +231,49 @@ func (p *planner) unknownAfter(in sched.Instance, after string) {
 	p.mu.Lock()
 	p.unknown[in] = p.plan.Name(in)
 	p.mu.Unlock()
+}
+
+// waits tells whether a task only waits for what others do.
+func (p *planner) waits(l *leaf) bool {
+	w, ok := l.Task.Kind.New().(task.Waiter)
+	return ok && w.Waits()
+}
+
+// before names what an instance needs that will change something, or is not known yet; otherwise when nothing does.
+func (p *planner) before(in sched.Instance, otherwise string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.plan.Leaves[in.Task].Needs {
+		for _, h := range p.plan.Leaves[e.From].Hosts {
+			need := sched.Instance{Task: e.From, Host: h}
+			if e.Form == sched.SameHost && h != in.Host {
+				continue
+			}
+			if _, unknown := p.unknown[need]; unknown {
+				return p.plan.Name(need)
+			}
+		}
+	}
+	return otherwise
+}
+
+// onDemand is the plan of a task that runs when somebody reads its outputs: as soon as one of its readers changes its host.
+func (p *planner) onDemand(l *plan.Leaf, host int) Planned {
+	out := Planned{Instance: p.plan.Name(sched.Instance{Task: l.Index, Host: host}), Task: l.Task.Path, Host: p.plan.Hosts[host].Name,
+		Kind: l.Task.Kind.Name, Pos: l.Task.Pos.String(), Is: WillSkip, Why: "nothing needs it"}
+	for _, reader := range p.plan.Leaves {
+		if !slices.ContainsFunc(reader.Needs, func(e plan.Edge) bool { return e.From == l.Index && e.Need.Reason == playbook.ByLazy }) {
+			continue
+		}
+		for _, h := range reader.Hosts {
+			e := p.planned[sched.Instance{Task: reader.Index, Host: h}]
+			if e != nil && (e.Is == WillChange || e.Is == IsAction || e.Is == KnownAfter) {
+				out.Is, out.Why = KnownAfter, e.Instance
+				return out
+			}
+		}
+	}
+	return out
 }
 
 // maker is the task that makes a resource on the host of an instance, as far as tasks tell what they touch; else the

@@ -25,7 +25,7 @@
 //  7. Outputs (Outputter), if there are any.
 //
 // Optional abilities are one-method interfaces, found by type assertion: Checker, Outputter, Actor, Repeater,
-// Toucher, Rebooter.
+// Toucher, Waiter, Coupler, Rebooter.
 package task
 
 import (
@@ -72,6 +72,12 @@ type Actor interface {
 // kflow was killed). An action without this method may not.
 type Repeater interface {
 	Repeatable() bool
+}
+
+// Waiter tells that a task changes nothing: applying its changes is waiting until something else has made them. A plan
+// does not count on them, because what it waits for is made by the tasks before it.
+type Waiter interface {
+	Waits() bool
 }
 
 // Toucher says what a task reads and writes on its host, for the race check: "path:/etc/hosts", "unit:containerd",

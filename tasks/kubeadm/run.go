@@ -59,7 +59,7 @@ func must(ctx context.Context, h task.Host, c task.Command) error {
 }
 
 func noKubeadm() error {
-	return task.Failf("kubeadm is not on this host").WithHint("install it first: `package: {names: [kubelet, kubeadm, kubectl], version: ..}`")
+	return task.Failf("kubeadm is not on this host: %w", task.NotYet("package:kubeadm")).WithHint("install it first: `package: {names: [kubelet, kubeadm, kubectl], version: ..}`")
 }
 
 // installed is the version of the kubeadm on the host.

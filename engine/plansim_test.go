@@ -1,0 +1,103 @@
+package engine_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/kflow/kflow/engine"
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/sim"
+	"github.com/kflow/kflow/engine/transport"
+	"github.com/kflow/kflow/engine/transport/controller"
+	"github.com/kflow/kflow/tasks"
+)
+
+// stage is the flagship on bare simulated hosts.
+type stage struct {
+	t     *testing.T
+	p     *engine.Project
+	world *sim.World
+}
+
+func newStage(t *testing.T, family string) stage {
+	t.Helper()
+	p, found := engine.Open(t.Context(), engine.Config{Playbook: "../playbooks/ha-containerd.yaml", Kinds: tasks.All(), Environ: []string{},
+		Stage: &engine.Stage{Inventory: sim.Sizes(nil).Inventory}})
+	if err := found.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return stage{t, p, sim.NewWorld(sim.Options{Seed: 1, OS: []string{family}, Kinds: tasks.All()})}
+}
+
+func (s stage) plan() map[string]engine.Planned {
+	s.t.Helper()
+	list, err := s.p.PlanRehearsed(s.t.Context(), engine.Rehearsal{Clock: s.world.Clock,
+		Dialer: func(files *controller.Controller) transport.Dialer { return s.world.Dialer(files, s.p.HostNames()) }})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	out := map[string]engine.Planned{}
+	for _, e := range list {
+		out[e.Instance] = e
+	}
+	return out
+}
+
+func (s stage) run() map[string]event.Status {
+	s.t.Helper()
+	out := map[string]event.Status{}
+	sink := event.SinkFunc(func(e event.Event) {
+		if e.Type == event.InstanceEnded {
+			out[e.Instance] = e.Status
+		}
+	})
+	if _, err := sim.NewSession(s.p, s.world).Run(context.Background(), sink, nil); err != nil {
+		s.t.Fatal(err)
+	}
+	return out
+}
+
+// TestPlanOnBareHosts plans the flagship on five bare hosts: without an error, and with nothing that the run after it does
+// not do. A plan after the run finds nothing to change.
+func TestPlanOnBareHosts(t *testing.T) {
+	for _, family := range []string{"rocky9", "debian12"} {
+		t.Run(family, func(t *testing.T) {
+			s := newStage(t, family)
+			planned := s.plan()
+			got := s.run()
+			counts := map[any]int{}
+			for name, e := range planned {
+				counts[e.Is]++
+				if !agrees(e, got[name]) {
+					t.Errorf("%s: planned `%s` (%s), and then it was %s", name, e.Is, e.Why, got[name])
+				}
+			}
+			for name, status := range got {
+				if _, ok := planned[name]; !ok && status != event.Skipped {
+					t.Errorf("%s was %s, and the plan does not have it", name, status)
+				}
+			}
+			t.Log(counts)
+			for name, e := range s.plan() {
+				if e.Is != engine.NoChange && e.Is != engine.WillSkip {
+					t.Errorf("after the run %s is planned as `%s` (%s) %v", name, e.Is, e.Why, e.Changes)
+				}
+			}
+		})
+	}
+}
+
+// agrees tells whether a result is what the plan said. What is known after another task may be anything that is good.
+func agrees(e engine.Planned, got event.Status) bool {
+	switch e.Is {
+	case engine.NoChange:
+		return got == event.OK
+	case engine.WillChange, engine.IsAction:
+		return got == event.Changed
+	case engine.WillSkip:
+		return got == event.Skipped
+	case engine.KnownAfter:
+		return got.Good()
+	}
+	return false
+}
