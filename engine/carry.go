@@ -36,6 +36,7 @@ func (p *Project) Run(ctx context.Context, sink event.Sink, signals <-chan os.Si
 	defer locks.Release()
 	result, err := p.session(ctx, log, prior, sink, signals)
 	if err != nil {
+		p.discard(log)
 		return &ExitError{Code: max(result.Exit, ExitFailed), Err: err}
 	}
 	p.learn(log.ID())

@@ -189,13 +189,17 @@ func (s *site) completed(t *testing.T, id, world, what string) {
 	}
 }
 
+// some is how many of something a test tries, fewer with -short.
+func some(many, few int) int {
+	if testing.Short() {
+		return few
+	}
+	return many
+}
+
 func TestARunThatIsKilledAtAnyEventEndsAsIfItHadNotBeen(t *testing.T) {
 	world, events := whole(t)
-	step := 1
-	if testing.Short() {
-		step = 7
-	}
-	for at := 0; at < events; at += step {
+	for at := 0; at < events; at += some(1, 9) {
 		bubble(t, func(t *testing.T) {
 			s := newProcedure(t)
 			log, err := s.store.Create()
@@ -214,7 +218,7 @@ func TestARunThatIsKilledAtAnyEventEndsAsIfItHadNotBeen(t *testing.T) {
 
 func TestARunThatIsKilledAgainAndAgain(t *testing.T) {
 	world, events := whole(t)
-	for seed := range uint64(12) {
+	for seed := range uint64(some(12, 3)) {
 		bubble(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			s := newProcedure(t)
@@ -253,7 +257,7 @@ func TestALogThatIsCutAnywhereCanBeResumed(t *testing.T) {
 		log := s.logText(r.id)
 		random := rand.New(rand.NewPCG(7, 7))
 		cuts := []int{0, 1, len(log) - 1}
-		for range 30 {
+		for range some(30, 6) {
 			cuts = append(cuts, random.IntN(len(log)))
 		}
 		for _, cut := range cuts {
