@@ -69,7 +69,7 @@ func killedBuild(t *testing.T, l *lab, c *controller, random *rand.Rand, most in
 			t.Fatalf("kill %d after %s: exit code %d\n%s", killed+1, after, r.code, tail(r.all(), 6000))
 		}
 		killed++
-		if ids := c.runs(t); len(ids) > 0 {
+		if ids := c.runs(t); len(ids) > 0 && count(c.log(t)).sessions > 0 { // else it was killed before the run began
 			args = []string{"resume", ids[len(ids)-1], "-o", "json"}
 			for _, task := range running(c.log(t)) {
 				at[task]++
@@ -95,9 +95,6 @@ func endOfBuild(t *testing.T, l *lab, c *controller) tally {
 	n := count(log, "cluster/join_info") // minted again by every session that needs it
 	if len(n.twice) > 0 {
 		t.Errorf("finished and run again: %s", strings.Join(n.twice, "; "))
-	}
-	if ids := c.runs(t); len(ids) != 1 {
-		t.Errorf("there are %d runs, want 1: %v", len(ids), ids)
 	}
 	for instance, status := range results(log) {
 		if !slices.Contains([]string{"ok", "changed", "skipped"}, status) {

@@ -10,11 +10,12 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LAB_NS=${LAB_NS:-kflabe} LAB_NET=${LAB_NET:-10.97.0} KFLOW_LAB=1
 start=$SECONDS
-log=$(mktemp)
+work=$(mktemp -d)
+log=$work/log
 finish() {
   local rc=$?
   test/lab/lab.sh down || rc=1
-  rm -f "$log"
+  rm -rf "$work"
   printf '\ntest/e2e: %s after %d min %d s\n' "$([ $rc = 0 ] && echo passed || echo FAILED)" $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))
   exit $rc
 }
@@ -22,6 +23,8 @@ finish() {
 [ "$(id -u)" = 0 ] || { echo "test/e2e: needs root" >&2; exit 1; }
 test/lab/lab.sh all
 make build
+cp bin/kflow "$work/kflow" # a build meanwhile disturbs nothing
+export KFLOW_BIN=$work/kflow
 trap finish EXIT
 test/lab/lab.sh up 5
 

@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// everything is what a plan must leave as it is: every file with its time, packages, units, modules, settings. What logs and
+// systemd write by themselves is left out, and so is the agent, which a plan may put there.
+const everything = `
+find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/log -o -path /var/tmp \
+  -o -path /var/lib/systemd -o -path /var/lib/kflow -o -path /var/cache/kflow -o -path '*/.cache' -o -path '*kflow-agent*' \) -prune \
+  -o -printf '%p %y %s %m %u %T@\n' | grep -v '^/ '
+dpkg-query -W -f 'package ${Package} ${Version} ${db:Status-Abbrev}\n'
+systemctl list-unit-files --no-legend --plain | awk '{print "unit", $1, $2}'
+systemctl list-units --type=service --no-legend --plain | awk '$1 !~ /^(user|session|systemd-|apt-|dpkg-|e2scrub|fstrim|logrotate|man-db)/ {print "service", $1, $3}'
+sort /proc/sys/net/ipv4/ip_forward /proc/swaps | sed 's,^,setting ,'
+`
+
+// planned is a line of kflow plan -o json.
+type planned struct {
+	Instance, Is, Why string
+	Changes           []struct{ Summary string }
+}
+
+func (c *controller) plan(t *testing.T, code int) map[string]planned {
+	t.Helper()
+	r := c.run(t, "plan", c.lab.site(), "-i", c.lab.inventory(), "-o", "json")
+	if r.code != code {
+		t.Errorf("kflow plan: exit code %d, want %d\n%s", r.code, code, tail(r.err, 4000))
+	}
+	out := map[string]planned{}
+	for line := range strings.Lines(r.out) {
+		var p planned
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		out[p.Instance] = p
+	}
+	return out
+}
+
+// TestPlan plans the main job on five bare hosts and then does it: the plan writes nothing, ends without an error although
+// nothing is installed yet, and names what the run does, instance by instance. A plan after the run has no changes.
+func TestPlan(t *testing.T) {
+	l := needLab(t)
+	l.bare(t)
+	c := l.controller(t)
+	c.env = []string{"KFLOW_INPUT_VRRP_PASSWORD=" + vrrpPassword}
+	before := l.everywhere(t)
+	plan := c.plan(t, 2)
+	for host, was := range before {
+		if d := cmp.Diff(was, l.everywhere(t)[host]); d != "" {
+			t.Errorf("the plan has changed %s (-before +after)\n%s", host, tail(d, 3000))
+		}
+	}
+	if r := c.run(t, "run", l.site(), "-i", l.inventory()); r.code != 0 {
+		t.Fatalf("exit code %d\n%s", r.code, tail(r.all(), 12000))
+	}
+	compared(t, plan, results(c.log(t)))
+	for _, name := range slices.Sorted(maps.Keys(plan)) {
+		if p := plan[name]; p.Is == "would fail" || p.Is == "unreachable" {
+			t.Errorf("%s %s: %s", name, p.Is, p.Why)
+		}
+	}
+	for name, p := range c.plan(t, 0) {
+		if p.Is != "no change" && p.Is != "skipped" {
+			t.Errorf("after the run %s is planned as `%s` (%s) %v", name, p.Is, p.Why, p.Changes)
+		}
+	}
+}
+
+// compared holds every line of a plan against the result of the run.
+func compared(t *testing.T, plan map[string]planned, got map[string]string) {
+	t.Helper()
+	want := map[string][]string{"no change": {"ok"}, "will change": {"changed"}, "action": {"changed"}, "skipped": {"skipped"},
+		"known after": {"ok", "changed", "skipped"}}
+	counts := map[string]int{}
+	for name, p := range plan {
+		counts[p.Is]++
+		if status, ran := got[name]; !slices.Contains(want[p.Is], status) && (ran || p.Is != "skipped") {
+			t.Errorf("%s: planned `%s` (%s) %v, and then it was %q", name, p.Is, p.Why, p.Changes, status)
+		}
+	}
+	for name, status := range got {
+		if _, ok := plan[name]; !ok {
+			t.Errorf("%s was %s, and the plan does not have it", name, status)
+		}
+	}
+	t.Logf("PLAN AND RUN AGREE on %d instances: %v", len(plan), counts)
+}
+
+// everywhere asks all hosts.
+func (l *lab) everywhere(t *testing.T) map[string][]string {
+	t.Helper()
+	out := map[string][]string{}
+	for _, host := range allHosts {
+		out[host] = sorted(l.on(t, host, everything))
+	}
+	return out
+}
