@@ -369,3 +369,42 @@ func TestHostByHostNeedsDoNotMixHosts(t *testing.T) {
 		`)
 	})
 }
+
+func TestAToleratedFailureIsTriedAgainWhenItsTaskHasChanged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, "h1")
+		broken(s)
+		s.program("flaky", exits(1, ""))
+		s.program("sound", says(""))
+		book := "\n  - {id: a, allow_failure: true, ask: flaky}\n" + fmt.Sprintf(after, "a")
+		r := s.run(book)
+		s.resume(strings.Replace(book, "ask: flaky", "ask: sound", 1), r.id).want(0, `
+			a@h1 ok
+			last@h1 ok
+		`)
+	})
+}
+
+func TestTheConditionOfABlockIsAskedAgainWhenWhatItNeedsRanInAnInterruptedSession(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, "h1")
+		broken(s)
+		book := `
+  - {id: config, put: {key: config, value: 1}}
+  - id: block
+    needs: [config]
+    when: tasks.config.outputs.value == "2"
+    steps: [{id: b, put: {key: b}}]
+` + fmt.Sprintf(after, "block")
+		r := s.run(book)
+		changed := strings.Replace(book, "value: 1", "value: 2", 1)
+		s.interruptAt(event.InstanceStarted, "config@h1")
+		s.resume(changed, r.id)
+		s.on = nil
+		s.resume(changed, r.id).want(0, `
+			config@h1 reused
+			block/b@h1 changed
+			last@h1 ok
+		`)
+	})
+}
