@@ -14,15 +14,6 @@ func (p *Project) Graph(format string) (string, error) {
 	return p.picture().Render(format)
 }
 
-// DryRun renders the graph with what would run where, as far as that is known without reaching a host.
-func (p *Project) DryRun() (string, error) {
-	g := p.picture()
-	for i := range g.Nodes {
-		g.Nodes[i].Status = p.foreseen(g.Nodes[i].ID)
-	}
-	return g.Render("text")
-}
-
 // foreseen says what is known of a task before a run: run, skip, or unknown until a condition can be evaluated.
 func (p *Project) foreseen(path string) string {
 	for _, l := range p.plan.Leaves {

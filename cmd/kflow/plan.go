@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.showPlan(list); err != nil {
+			if err := a.showPlan(p, list); err != nil {
 				return err
 			}
 			if out != "" {
@@ -43,6 +44,7 @@ func (a *app) planCommand() *cobra.Command {
 	}
 	a.sourceFlags(c, &cfg)
 	a.runFlags(c, &cfg)
+	c.Flags().Lookup("output").Usage = "plain, json: one instance per line, or the graph coloured by the plan: text, dot, mermaid, svg"
 	c.Flags().StringVar(&out, "out", "", "write the plan to FILE, for `kflow run --plan FILE`")
 	return c
 }
@@ -66,7 +68,14 @@ func planned(list []engine.Planned) error {
 	return nil
 }
 
-func (a *app) showPlan(list []engine.Planned) error {
+func (a *app) showPlan(p *engine.Project, list []engine.Planned) error {
+	if a.output != "json" && slices.Contains(engine.GraphFormats(), a.output) {
+		text, err := p.PlanGraph(list, a.output)
+		if err == nil {
+			_, err = io.WriteString(a.out, text)
+		}
+		return err
+	}
 	if a.output == "json" {
 		enc := json.NewEncoder(a.out)
 		for _, e := range list {

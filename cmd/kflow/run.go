@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -150,7 +151,11 @@ func (a *app) sink() (event.Sink, error) {
 }
 
 func (a *app) dryRun(p *engine.Project) error {
-	text, err := p.DryRun()
+	format := "text"
+	if slices.Contains(engine.GraphFormats(), a.output) {
+		format = a.output
+	}
+	text, err := p.DryRunGraph(format)
 	fmt.Fprint(a.out, text)
 	return err
 }

@@ -98,8 +98,12 @@ func (p *picture) second(n Node) string {
 	if p.hostsOf(n.Parent) == hosts {
 		hosts = ""
 	}
+	run := n.Run
+	if n.Status != "" && strings.ReplaceAll(run, "_", " ") == n.Status {
+		run = ""
+	}
 	var parts []string
-	for _, text := range []string{n.Kind, hosts, n.Run, n.Status} {
+	for _, text := range []string{n.Kind, hosts, run, n.Status} {
 		if text != "" {
 			parts = append(parts, cutText(line(text), 28))
 		}

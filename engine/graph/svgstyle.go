@@ -1,6 +1,9 @@
 package graph
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // style is the sheet of a picture. Colours are given twice: for light and, where the reader wants it, for dark.
 func (p *picture) style() {
@@ -48,6 +51,7 @@ type statusStyle struct {
 func statuses() []statusStyle {
 	return []statusStyle{
 		{"s-ok", 135, []string{"ok", "reused", "no change"}},
+		{"s-later", 210, []string{"known after"}},
 		{"s-changed", 45, []string{"changed", "run", "will change", "action"}},
 		{"s-bad", 4, []string{"failed", "unreachable", "timed-out", "unknown", "would fail"}},
 	}
@@ -64,6 +68,9 @@ func statusClass(status string) string {
 				return s.class
 			}
 		}
+	}
+	if strings.HasPrefix(status, "unknown until") {
+		return "s-later"
 	}
 	for _, word := range []string{"skip", "blocked", "cancelled", "no host"} {
 		if strings.HasPrefix(status, word) {
@@ -83,10 +90,21 @@ type sample struct {
 // legendRows distributes the kinds and the sorts of arrows over rows.
 func (p *picture) legendRows(width float64) [][]sample {
 	var all []sample
-	for _, kind := range p.kinds {
-		all = append(all, sample{text: kind, draw: func(x, y float64) {
-			p.printf(`<path class="task %s" d="%s" transform="translate(%s %s)"/>`, p.kindClass(kind), p.shape(kind)(30, 18), num(x), num(y))
+	add := func(text, class string, shape func(w, h float64) string) {
+		all = append(all, sample{text: text, draw: func(x, y float64) {
+			p.printf(`<path class="task %s" d="%s" transform="translate(%s %s)"/>`, class, shape(30, 18), num(x), num(y))
 		}})
+	}
+	results := p.results()
+	for _, kind := range p.kinds {
+		class := p.kindClass(kind)
+		if len(results) > 0 {
+			class = "" // colours tell results
+		}
+		add(kind, class, p.shape(kind))
+	}
+	for _, r := range results {
+		add(r, statusClass(r), rounded)
 	}
 	for _, a := range []struct{ class, text string }{{"arrow", "each host waits for itself"}, {"arrow all", "waits for all hosts"}, {"arrow data", "reads outputs"}} {
 		all = append(all, sample{text: a.text, draw: func(x, y float64) {
@@ -105,6 +123,22 @@ func (p *picture) legendRows(width float64) [][]sample {
 		x += s.w
 	}
 	return rows
+}
+
+// results are the statuses of the picture that have a colour, each once, without what follows a comma.
+func (p *picture) results() []string {
+	var out []string
+	for _, n := range p.Nodes {
+		word, _, _ := strings.Cut(line(n.Status), ",")
+		if strings.HasPrefix(word, "unknown until") {
+			word = "unknown until ..."
+		}
+		if statusClass(word) != "" && !slices.Contains(out, word) {
+			out = append(out, word)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (p *picture) legend(rows [][]sample, y float64) {
