@@ -73,7 +73,9 @@ func (s *Session) ended(in sched.Instance, end sched.Ending) *outcome {
 
 // fill adds what a result is kept for.
 func fill(e *event.Event, o *outcome) {
-	e.Changed, e.Changes, e.Fingerprint, e.Parts = o.changed, o.changes, o.fingerprint, o.parts
+	if e.Changed, e.Changes = o.changed, o.changes; o.fingerprint != "" {
+		e.Fingerprint, e.Parts = o.fingerprint, o.parts
+	}
 	if e.Status == event.Reused {
 		e.First = o.status
 		return

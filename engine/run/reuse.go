@@ -53,7 +53,8 @@ func (s *Session) earlier(l *leaf, in sched.Instance, prior *checkpoint.Instance
 	case s.skippedBefore(l, in, prior):
 		return &sched.Condition{Text: l.Task.When.Text()}
 	case s.toleratedBefore(l, in, prior):
-		return &sched.Condition{Run: true, Result: &sched.Result{Status: prior.Status, Err: earlierFailure(prior)}}
+		return &sched.Condition{Run: true, Result: &sched.Result{
+			Status: prior.Status, Err: earlierFailure(prior), Data: &work{fingerprint: prior.Failed}}}
 	}
 	if o := s.holds(l, in, prior); o != nil {
 		s.mu.Lock()
