@@ -80,11 +80,12 @@ func (b *envBuilder) root(root string, refs []expr.Ref) (any, error) {
 		if b.host == NoHost {
 			return expr.Absent{Why: "this belongs to no host"}, nil
 		}
-		v := b.hostWithFacts(b.host)
 		if b.known == nil {
+			v := b.hostValue(b.host)
 			v["facts"] = expr.Absent{Why: "facts of a host are not known before it is reached"}
+			return v, nil
 		}
-		return v, nil
+		return b.hostWithFacts(b.host), nil
 	case "hosts":
 		return b.hostList(b.groups["all"]), nil
 	case "groups":
@@ -182,11 +183,10 @@ func plainVars(vars map[string]any) map[string]any {
 }
 
 func (b *envBuilder) hostWithFacts(i int) map[string]any {
-	v := b.hostValue(i)
-	if b.known != nil {
-		v["facts"] = b.known.Facts(i)
+	if b.known == nil {
+		return b.seen.of(b.Plan, i, nil, false)
 	}
-	return v
+	return b.seen.of(b.Plan, i, b.known.Facts(i), true)
 }
 
 func (b *envBuilder) hostList(names []string) []any {

@@ -34,6 +34,7 @@ type Plan struct {
 
 	inputs    map[string]any
 	hostIndex map[string]int
+	seen      seen
 	groups    map[string][]string // group -> names of hosts, of the inventory and empty ones of the playbook
 	leafOf    map[*playbook.Task]int
 	groupOf   map[*playbook.Task]int
@@ -134,6 +135,7 @@ func Make(pb *playbook.Playbook, inv *inventory.Inventory, o Options) (*Plan, di
 		hostsOf: map[*playbook.Task][]int{},
 	}, weight: o.Weight}
 	m.readInventory()
+	m.seen = make(seen, len(m.Hosts))
 	m.readLimit(o.Limit)
 	m.checkOnly()
 	m.placeTasks()
