@@ -196,6 +196,11 @@ func (r *Run) turn(sync bool) error {
 	sync = sync && r.synced < r.durable
 	r.mu.Unlock()
 	written, err := r.write(data, sync)
+	if err != nil && !written && isFull(err) {
+		if lean, failed := r.write(essential(data), sync); lean { // what tells how things stand may fit
+			written, err = lean, failed
+		}
+	}
 	r.mu.Lock()
 	r.busy = false
 	switch {
@@ -211,6 +216,20 @@ func (r *Run) turn(sync bool) error {
 	}
 	r.idle.Broadcast()
 	return err
+}
+
+// isFull tells whether an error means that there is no space left.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// essential are the lines of data that a resume needs: what programs printed is left out.
+func essential(data []byte) []byte {
+	var out []byte
+	for line := range bytes.Lines(data) {
+		if e, err := decode(bytes.TrimSuffix(line, []byte("\n"))); err != nil || Durable(e.Type) {
+			out = append(out, line...)
+		}
+	}
+	return out
 }
 
 // putBack puts data that could not be written before what was appended since.

@@ -195,6 +195,22 @@ func TestAFullDiskIsSaidAndTheLogStaysWhole(t *testing.T) {
 	}
 }
 
+func TestOnAFullDiskResultsAreKeptBeforeOutput(t *testing.T) {
+	d := &disk{room: 2000}
+	r := newRun("r", "events.jsonl", nil, d)
+	printed := event.Event{Type: event.Output, Instance: "a@h", Line: strings.Repeat("x", 3000)}
+	appendAll(t, r, begun("a", "h"))
+	if err := r.Append(printed, event.Event{Type: event.InstanceEnded, Instance: "a@h", Status: event.Changed}, printed); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if i := fold(t, d.Bytes()).Instances["a@h"]; i == nil || i.Status != event.Changed {
+		t.Errorf("the result is lost: %+v", i)
+	}
+}
+
 func TestAFailedSyncIsForGood(t *testing.T) {
 	d := &disk{room: 1 << 20, syncErr: syscall.EIO}
 	r := newRun("r", "events.jsonl", nil, d)

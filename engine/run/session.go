@@ -296,6 +296,9 @@ func (s *Session) longest() (name string, since time.Time, n int) {
 func (s *Session) end(sum sched.Summary, interrupted bool, err error) (Result, error) {
 	r := Result{Summary: sum, Interrupted: interrupted, Unreachable: len(s.lost)}
 	r.Exit = exitCode(sum, interrupted)
+	if err != nil && r.Exit == exitOK {
+		r.Exit = exitFailed // stopped before its end, whatever is well so far
+	}
 	e := event.Event{Type: event.RunEnded, Run: s.Log.ID(), Counts: sum.Counts, Exit: r.Exit, Duration: s.Clock.Now().Sub(s.start)}
 	for _, root := range sum.Roots {
 		if !counts(root) {
@@ -310,7 +313,11 @@ func (s *Session) end(sum sched.Summary, interrupted bool, err error) (Result, e
 	if interrupted && errors.Is(err, sched.ErrInterrupted) {
 		err = nil
 	}
-	return r, errors.Join(err, s.bus.commit())
+	last := s.bus.commit()
+	if stored := (*sched.CommitError)(nil); errors.As(err, &stored) {
+		return r, err // it says the same
+	}
+	return r, errors.Join(err, last)
 }
 
 func exitCode(sum sched.Summary, interrupted bool) int {

@@ -120,9 +120,10 @@ func TestAnActionThatGaveNoAnswerIsUnknown(t *testing.T) {
 		`)
 		r.fails("a@h1", "timed out after 1m0s, and the host gave no answer")
 		m.silent = nil
+		// Its host waits for a person (DESIGN section 3): nothing else is done there.
 		s.resume(book, r.id).want(3, `
 			a@h1 unknown
-			b@h1 changed
+			b@h1 blocked
 		`)
 		if ran := m.runs(); len(ran) > 0 {
 			t.Errorf("it was repeated: %v", ran)
@@ -138,6 +139,9 @@ func TestALogThatCanNotBeWrittenStopsTheRun(t *testing.T) {
 		r := s.sessionWith("  - {id: a, put: {key: a}}\n  - {id: b, needs: [a], put: {key: b}}\n  - {id: c, needs: [b], put: {key: c}}\n", j, nil)
 		if !errors.Is(r.err, full) {
 			t.Errorf("error %v", r.err)
+		}
+		if end := r.events[len(r.events)-1]; end.Type != event.RunEnded || end.Exit != 3 {
+			t.Errorf("it says that it ended well, so it could not be resumed: %+v", end)
 		}
 		if strings.Contains(r.ends(), "c@h1 changed") {
 			t.Errorf("c ran although nothing could be stored:\n%s", r.ends())
