@@ -130,14 +130,33 @@ func (a *app) carryOut(ctx context.Context, p *engine.Project) error {
 	if err != nil {
 		return err
 	}
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	signals, stop := interrupts()
+	defer stop()
 	err = p.Run(ctx, sink, signals)
 	if c, ok := sink.(io.Closer); ok {
 		err = errors.Join(err, c.Close())
 	}
 	return err
+}
+
+// interrupts are the signals that stop a run. That nobody reads the output any more stops it softly, too: but once, since
+// every write says so again.
+func interrupts() (signals chan os.Signal, stop func()) {
+	signals = make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	unread, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(unread, syscall.SIGPIPE)
+	go func() {
+		select {
+		case s := <-unread:
+			signals <- s
+		case <-done:
+		}
+	}()
+	return signals, func() {
+		signal.Stop(signals)
+		close(done) // SIGPIPE stays ours: what is still said at the end must not kill us
+	}
 }
 
 func (a *app) sink() (event.Sink, error) {
