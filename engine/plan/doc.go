@@ -19,4 +19,9 @@
 //
 // An expression means what it means where it is written (playbook.Site). Env builds, for one host, only what the
 // expression mentions: a run evaluates many of them.
+//
+// # Before a host is reached
+//
+// Sketches are the tasks as far as they are known without facts and outputs: what the race check (package race) and the
+// version couplings (package couple) look at.
 package plan

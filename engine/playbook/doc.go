@@ -62,6 +62,8 @@
 //	(*Task) Timing(Envs) (Timing, error), (*Count) Of(Envs, hosts) (int, error)
 //	(*Task) Refs() []TaskRef                         tasks its expressions mention, with the local name
 //	(*Task) Leaves() []*Task                         itself, or the leaves inside
+//	(*Task) Allows(rule) bool                        `allow` switches the rule off there
+//	(*Value) Known(env, item)                        what of it is known before a host is reached
 //
 // # Names
 //

@@ -132,9 +132,9 @@ func findDocker(s task.Scene) (out []task.Finding) {
 			if _, is := n.Get(arm).(map[string]any); !is {
 				continue
 			}
-			switch socket := n.Text(arm, "cri_socket"); {
-			case strings.Contains(socket, "dockershim") || strings.Contains(socket, "docker.sock"):
-				out = append(out, task.Finding{Task: n.ID, Param: []any{arm, "cri_socket"}, With: docker, Hint: "unix:///var/run/cri-dockerd.sock, with cri-dockerd installed", Says: fmt.Sprintf("%s is no socket that Kubernetes %s can use", socket, d.Version)})
+			if socket := n.Text(arm, "cri_socket"); strings.Contains(socket, "dockershim") || strings.Contains(socket, "docker.sock") {
+				out = append(out, task.Finding{Task: n.ID, Param: []any{arm, "cri_socket"}, With: docker,
+					Hint: "unix:///var/run/cri-dockerd.sock, with cri-dockerd installed", Says: fmt.Sprintf("%s is no socket that Kubernetes %s can use", socket, d.Version)})
 			}
 		}
 	}

@@ -42,7 +42,7 @@ func manifests(s task.Scene) (out []manifest) {
 	return out
 }
 
-// newest is the latest minor version of Kubernetes that a minor version of Calico 3 is made for, oldest the first.
+// calico are, by minor version of Calico 3, the first and the last minor version of Kubernetes it is made for.
 func calico() map[int][2]int {
 	return map[int][2]int{27: {0, 29}, 28: {0, 30}, 29: {0, 32}, 30: {0, 33}, 31: {0, 35}, 32: {34, 37}}
 }

@@ -11,11 +11,11 @@ import (
 )
 
 // everything is what a plan must leave as it is: every file with its time, packages, units, modules, settings. What logs and
-// systemd write by themselves is left out, and so is the agent, which a plan may put there.
+// systemd write by themselves is left out, and so is the agent below /var/lib, which a plan may put there.
 const everything = `
 find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/log -o -path /var/tmp \
   -o -path /var/lib/systemd -o -path /var/lib/kflow -o -path /var/cache/kflow -o -path '*/.cache' -o -path '*kflow-agent*' \) -prune \
-  -o -printf '%p %y %s %m %u %T@\n' | grep -v '^/ '
+  -o -printf '%p %y %s %m %u %T@\n' | grep -v '^/ \|^/var/lib d '
 dpkg-query -W -f 'package ${Package} ${Version} ${db:Status-Abbrev}\n'
 systemctl list-unit-files --no-legend --plain | awk '{print "unit", $1, $2}'
 systemctl list-units --type=service --no-legend --plain | awk '$1 !~ /^(user|session|systemd-|apt-|dpkg-|e2scrub|fstrim|logrotate|man-db)/ {print "service", $1, $3}'
