@@ -188,7 +188,7 @@ func (s *State) started(e event.Event) {
 		i.Attempts, i.Started, i.StartedAt, i.Failure = 0, e.Time, e.Seq, nil
 	}
 	i.session, i.Attempts = s.Sessions, max(i.Attempts, e.Attempt, 1)
-	i.Status, i.Ended, i.Done = event.Unknown, time.Time{}, nil
+	i.Status, i.Ended, i.Done, i.When = event.Unknown, time.Time{}, nil, e.When
 }
 
 func (s *State) ended(e event.Event) {

@@ -22,6 +22,9 @@ func (s *Session) Started(in sched.Instance, attempt int) {
 	s.mu.Unlock()
 	e := s.about(in)
 	e.Type, e.Attempt = event.InstanceStarted, attempt
+	if when := s.leaves[in.Task].Task.When; when != nil {
+		e.When = when.Text() // it was true: what is killed now need not find that again
+	}
 	s.bus.emit(e)
 }
 

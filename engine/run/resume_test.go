@@ -408,3 +408,15 @@ func TestTheConditionOfABlockIsAskedAgainWhenWhatItNeedsRanInAnInterruptedSessio
 		`)
 	})
 }
+
+func TestAConditionThatWasTrueIsNotAskedAgainOfWhatWasKilled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, "h1")
+		m := s.machines["h1"]
+		m.facts.SwapMB = 100
+		book := "  - {id: a, when: host.facts.swap_mb > 0, put: {key: a}}\n"
+		id := s.killedAfterStart("a@h1", book)
+		m.facts.SwapMB = 0 // what it had done by then
+		s.resume(book, id).want(0, "a@h1 ok")
+	})
+}

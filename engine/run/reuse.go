@@ -16,13 +16,14 @@ import (
 // decides.
 func (s *Session) When(_ context.Context, in sched.Instance) sched.Condition {
 	l := s.leaves[in.Task]
-	if prior := s.take(in); prior != nil {
+	prior := s.take(in)
+	if prior != nil {
 		if c := s.earlier(l, in, prior); c != nil {
 			return *c
 		}
 	}
 	s.ran(in) // or will not: in any case it is decided anew
-	if l.Task.When == nil {
+	if l.Task.When == nil || s.wasTrue(l, in, prior) {
 		return sched.Condition{Run: true}
 	}
 	ok, err := s.plan.Condition(l.Task.When, in.Host, s, nil)
@@ -30,6 +31,16 @@ func (s *Session) When(_ context.Context, in sched.Instance) sched.Condition {
 		return sched.Condition{Text: l.Task.When.Text(), Result: &sched.Result{Status: event.Failed, Err: err}}
 	}
 	return sched.Condition{Run: ok, Text: l.Task.When.Text()}
+}
+
+// wasTrue tells whether an instance was cut off in the middle after its condition had said yes: what it had done by then
+// may well have made the condition false.
+func (s *Session) wasTrue(l *leaf, in sched.Instance, prior *checkpoint.Instance) bool {
+	if prior == nil || prior.Status != event.Unknown || prior.When != l.Task.When.Text() {
+		return false
+	}
+	was := s.Prior.Machines[s.plan.Hosts[in.Host].Name]
+	return !s.undone[in] && !s.neededRanAnew(l.after, in.Host, prior.StartedAt) && s.sameMachine(in.Host, &was)
 }
 
 // take is what earlier sessions say of an instance. It is asked for once: a block that starts again at its first step does
