@@ -244,3 +244,32 @@ func BenchmarkConnect(b *testing.B) {
 		b.Error("a cached agent is no faster than one that is sent")
 	}
 }
+
+// BenchmarkGraph measures `kflow graph` of the flagship, the whole process, beside a process that only says its version.
+// It reaches no host and so needs no lab: the addresses of its inventory are those of the document.
+func BenchmarkGraph(b *testing.B) {
+	repo, err := filepath.Abs("../..")
+	if err != nil {
+		b.Fatal(err)
+	}
+	kflow := env("KFLOW_BIN", filepath.Join(repo, "bin/kflow"))
+	if _, err := os.Stat(kflow); err != nil {
+		b.Skipf("NOT MEASURED: %v (make build)", err)
+	}
+	l := &lab{home: b.TempDir()}
+	var graph, version []time.Duration
+	for range 11 {
+		took, out := l.timed(b, exec.Command(kflow, "graph", filepath.Join(repo, "playbooks/ha-containerd.yaml")))
+		if !strings.Contains(out, "join_control_plane") {
+			b.Fatalf("that is no graph:\n%s", out)
+		}
+		graph = append(graph, took)
+		took, _ = l.timed(b, exec.Command(kflow, "version"))
+		version = append(version, took)
+	}
+	g, v := slices.Min(graph), slices.Min(version)
+	report(b, "graph-ms", ms(g), "version-ms", ms(v), "graph/version", float64(g)/float64(v))
+	if g >= 100*time.Millisecond {
+		b.Errorf("the graph took %s, it must take less than 100 ms", g)
+	}
+}

@@ -28,7 +28,7 @@ func watchArguments() *spy {
 	s := &spy{quit: make(chan struct{}), done: make(chan struct{}), seen: map[string]bool{}}
 	go func() {
 		defer close(s.done)
-		tick := time.NewTicker(250 * time.Millisecond)
+		tick := time.NewTicker(500 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
