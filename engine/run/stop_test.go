@@ -14,8 +14,12 @@ import (
 	"github.com/kflow/kflow/engine/job"
 )
 
-// interruptAt sends a signal when a moment of the run has come.
+// interruptAt sends a signal when a moment of the run has come. Requests take a second from then on, so that the signal is
+// heard before what runs has ended.
 func (s *site) interruptAt(typ event.Type, instance string) {
+	for _, m := range s.machines {
+		m.link = func(*job.Request, bool) error { <-time.After(time.Second); return nil }
+	}
 	s.on = func(e event.Event) {
 		if e.Type == typ && e.Instance == instance {
 			s.signals <- os.Interrupt
