@@ -23,6 +23,10 @@ build: agents ## build bin/kflow
 demo: build ## the main job on simulated hosts: no root, no network, no inventory
 	bin/kflow run playbooks/ha-containerd.yaml --simulate
 
+.PHONY: sweep
+sweep: build ## every kind of fault at every instance of the main job, simulated (minutes)
+	bin/kflow simulate playbooks/ha-containerd.yaml --sweep --resume-after 3h
+
 .PHONY: install
 install: build ## copy kflow to PREFIX/bin (default /usr/local)
 	install -D -m 755 bin/kflow $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/kflow
