@@ -7,7 +7,7 @@
 // Every kind says what a task reads and writes (task.Toucher), by its parameters as far as they are known before a host
 // is reached (plan.Sketches): what depends on facts is not compared. A path that ends in "/" stands for the directory and
 // all below it. A task that is delegated (`at`) touches the host it is carried out on, not its own; with reachable(..),
-// the first host of the list. Tasks whose conditions contradict each other never meet.
+// the first host of the list. Every task reads its host, which a reboot writes. Tasks whose conditions contradict each other never meet.
 //
 // # What waits for what
 //
@@ -57,6 +57,9 @@ type checker struct {
 	order    *order
 	pairs    map[pair]*race
 }
+
+// theHost is what a task writes that takes its host down (task.Rebooter).
+const theHost = "host"
 
 // access is what one instance does with one thing.
 type access struct {
@@ -126,7 +129,7 @@ func (c *checker) hosts() []bool {
 
 // touch notes what an instance touches.
 func (c *checker) touch(in *place, l *plan.Leaf, host int) {
-	writes := map[string]bool{}
+	writes := map[string]bool{theHost: false} // every task needs it
 	for _, s := range c.sketches.Of(l, host) {
 		reads, written := touches(s.Task)
 		for _, r := range reads {

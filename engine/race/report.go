@@ -74,6 +74,9 @@ func (c *checker) two(r *race, found *diag.List) {
 		verb = "writes"
 	}
 	d := found.Errorf(b.Pos, "`%s` %s %s on %s, which `%s` %s, and neither waits for the other", b.Path, verb, list(r.things), c.where(r), a.Path, also(first, second))
+	if r.things[0] == theHost {
+		d.Summary = fmt.Sprintf("`%s` may run while `%s` takes %s down: neither waits for the other", b.Path, a.Path, c.where(r))
+	}
 	d.Note(a.Pos, "`%s` is here", a.Path).Hint = c.mend(first, second)
 	d.Rule, d.Len = playbook.RuleRace, len(b.ID)
 }

@@ -193,6 +193,9 @@ func (p *planner) foreseen(a *attempt, out *job.Outcome) sched.Result {
 		}
 		p.unknownAfter(a.in, p.maker(a.in, resource))
 		return sched.Result{Status: event.OK}
+	case f != nil && p.waits(a.leaf) && p.before(a.in, "") != "":
+		p.unknownAfter(a.in, p.before(a.in, "")) // what it asks is not there yet
+		return sched.Result{Status: event.OK}
 	case f != nil:
 		p.note(a.in, WouldFail, f.Error(), nil)
 		p.unknownAfter(a.in, "")
