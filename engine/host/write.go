@@ -61,12 +61,35 @@ func follow(path string) (string, error) {
 		if err != nil {
 			return path, nil // no link, or nothing there: the write itself says what is wrong
 		}
+		if err := trusted(path); err != nil {
+			return "", err
+		}
 		if !filepath.IsAbs(to) {
 			to = filepath.Join(filepath.Dir(path), to)
 		}
 		path = to
 	}
 	return "", syscall.ELOOP
+}
+
+// trusted refuses a symbolic link that another user may have put into a directory where all may write, such as /tmp: as the
+// kernel does for who opens it (fs.protected_symlinks).
+func trusted(link string) error {
+	l, err := os.Lstat(link)
+	if err != nil {
+		return err
+	}
+	d, err := os.Stat(filepath.Dir(link))
+	if err != nil {
+		return err
+	}
+	owner := l.Sys().(*syscall.Stat_t).Uid
+	shared := d.Mode()&fs.ModeSticky != 0 && d.Mode()&0o002 != 0
+	if shared && int(owner) != os.Geteuid() && owner != d.Sys().(*syscall.Stat_t).Uid {
+		return task.Failf("%s is a symbolic link of another user, in a directory where all may write", link).
+			WithHint("it may lead anywhere: look at it, and remove it")
+	}
+	return nil
 }
 
 // inPlace tells whether a file cannot be replaced: the kernel made it.

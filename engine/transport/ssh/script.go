@@ -47,7 +47,8 @@ func (s script) String() string {
 	// It is not: find a place, ask for it, check it.
 	w(`for c in head gzip sha256sum mkdir chmod mv rm; do command -v $c > /dev/null || { m missing $c; exit 4; }; done;`)
 	w(`t=; clean() { [ -z "$t" ] || rm -f "$t"; }; trap clean EXIT;`)
-	w(`for d in %s; do [ -L "$d" ] && continue; mkdir -p -m 700 "$d" && [ -O "$d" ] && chmod 700 "$d" || continue;`, dirs)
+	// (A directory of ours that is no link stays one where nobody else may rename it: so links are looked for behind mkdir.)
+	w(`for d in %s; do mkdir -p -m 700 "$d" || continue; [ -L "$d" ] && continue; [ -O "$d" ] && chmod 700 "$d" || continue;`, dirs)
 	w(`t=$d/.new-$$; echo "exit 0" > "$t" && chmod 700 "$t" && [ -x "$t" ] && "$t" || { rm -f "$t"; continue; };`)
 	w(`find "$d" -name "agent-*" -mtime +90 -exec rm -f {} + 2> /dev/null;`)
 	w(`m need $k; head -c $s | gzip -dc > "$t" && ok "$t" || { rm -f "$t"; m damaged; exit 4; };`)
