@@ -123,7 +123,7 @@ func (im *Image) settings() {
 	if im.manager == "apt" {
 		im.file("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 localhost.localdomain localhost\n", 0o644)
 		im.file("/etc/timezone", "Etc/UTC\n", 0o644)
-		im.file("/etc/apt/sources.list.d/"+os.ID+".sources", "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: "+os.Code+"\nComponents: main\n", 0o644)
+		im.file("/etc/apt/sources.list.d/"+os.ID+".sources", "Types: deb\nURIs: http://debian.example.org/debian\nSuites: "+os.Code+"\nComponents: main\n", 0o644)
 		return
 	}
 	im.file("/etc/selinux/config", "# This file controls the state of SELinux.\nSELINUX=enforcing\nSELINUXTYPE=targeted\n", 0o644)

@@ -117,7 +117,7 @@ func aptGet(p *Proc) int {
 		if p.diskFull() {
 			return p.Fail("E: Write error - write (28: No space left on device)")
 		}
-		if err := p.Host.Write("/var/lib/apt/lists/deb.debian.org_debian_dists_InRelease", "simulated\n", 0o644); err != nil {
+		if err := p.Host.Write("/var/lib/apt/lists/debian.example.org_debian_dists_InRelease", "simulated\n", 0o644); err != nil {
 			return p.Fail("E: %v", err)
 		}
 		return 0
@@ -174,7 +174,7 @@ func aptCache(p *Proc) int {
 			if v == have {
 				mark = "***"
 			}
-			p.Printf(" %s %s 500\n        500 http://deb.debian.org stable/main amd64 Packages\n", mark, v)
+			p.Printf(" %s %s 500\n        500 http://debian.example.org stable/main amd64 Packages\n", mark, v)
 		}
 	}
 	return 0
