@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kflow/kflow/engine/checkpoint"
@@ -42,6 +43,10 @@ func (p *Project) findRun(ref string) (string, error) {
 		if r.Resumable() {
 			return r.ID, nil
 		}
+	}
+	if i := slices.IndexFunc(list, func(r checkpoint.Summary) bool { return r.Status == checkpoint.Running }); i >= 0 {
+		return "", &adviceError{fmt.Sprintf("no run is left to resume: %s is going on (process %d)", list[i].ID, list[i].Owner.PID),
+			"wait for it to end, or interrupt it with kill -INT " + strconv.Itoa(list[i].Owner.PID)}
 	}
 	return "", &adviceError{"no run is left to resume", "`kflow runs` lists all"}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -92,6 +93,10 @@ func (a *app) runsCommand() *cobra.Command {
 			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "RUN\tSTATUS\tPLAYBOOK\tSTARTED\tTOOK\tRESULTS")
 			for _, r := range runs {
+				if r.Started.IsZero() { // it was stopped before it said anything
+					fmt.Fprintf(w, "%s\t%s\t\t\t\t%s\n", r.ID, r.Status, cmp.Or(r.Results, "never began"))
+					continue
+				}
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Status, short(r.Playbook), r.Started.Local().Format(time.DateTime),
 					r.Took.Round(time.Second), r.Results)
 			}

@@ -100,6 +100,9 @@ func (p *planner) list() []Planned {
 func (p *planner) note(in sched.Instance, is Foresight, why string, changes []job.Change) {
 	l := p.plan.Leaves[in.Task]
 	why = p.Mask.String(why)
+	for i := range changes { // the host knew the secrets of this task alone; another's may stand in a file of its
+		changes[i].Summary, changes[i].Diff = p.Mask.String(changes[i].Summary), p.Mask.String(changes[i].Diff)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.planned[in] = &Planned{Instance: p.plan.Name(in), Task: l.Task.Path, Host: p.plan.Hosts[in.Host].Name, Kind: l.Task.Kind.Name,

@@ -275,6 +275,9 @@ func (b *boot) explain(err error, lv *live) error {
 		u.Err, u.Transient = fmt.Errorf("the connection ended: %w", lv.exit), true
 	}
 	u.Err = withSaid(u.Err, b.said())
+	if u.Hint == "" && !u.Transient {
+		u.Hint = fmt.Sprintf("does `ssh %s true` come back at once and print nothing? What the shell there runs at a login (.bashrc, .profile) may be in the way", b.s.who())
+	}
 	return u
 }
 
