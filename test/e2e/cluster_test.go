@@ -23,13 +23,17 @@ func TestCluster(t *testing.T) {
 	l.bare(t)
 	c := l.controller(t)
 	c.env = []string{"KFLOW_INPUT_VRRP_PASSWORD=" + vrrpPassword}
+	var plan map[string]planned
+	t.Run("a plan on bare hosts writes nothing", func(t *testing.T) { plan = planWritesNothing(t, l, c) })
 	spy := watchArguments()
 	built := t.Run("kflow run from bare hosts", func(t *testing.T) { build(t, l, c) })
 	arguments := spy.stop()
 	if !built {
 		t.Fatal("there is no cluster: nothing else can be tested")
 	}
+	log := c.log(t)
 	t.Run("five ready nodes, three healthy members of etcd, the API through the virtual address", func(t *testing.T) { working(t, l) })
+	t.Run("the run did what was planned", func(t *testing.T) { planHeld(t, c, plan, log) })
 	t.Run("a second run changes nothing", func(t *testing.T) { secondRun(t, l, c) })
 	uninterrupted = takePicture(t, l)
 	t.Run("no secret anywhere", func(t *testing.T) { noSecrets(t, l, c, arguments) })

@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"bytes"
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,20 +55,17 @@ func killedBuild(t *testing.T, l *lab, c *controller, random *rand.Rand, most in
 	complete := false
 	for !complete && killed < most {
 		p := c.start(t, args...)
-		after := moment(random)
-		select {
-		case err := <-p.done:
+		if ended, err := c.moment(random, p.done); ended {
 			r := p.result(t, err)
 			if r.code != 0 {
 				t.Fatalf("after %d kills: exit code %d\n%s", killed, r.code, failures(c.log(t)))
 			}
 			complete = true
 			continue
-		case <-time.After(after):
 		}
 		p.signal(syscall.SIGKILL)
 		if r := p.wait(t, time.Minute); r.code != -1 {
-			t.Fatalf("kill %d after %s: exit code %d\n%s", killed+1, after, r.code, tail(r.all(), 6000))
+			t.Fatalf("kill %d: exit code %d\n%s", killed+1, r.code, tail(r.all(), 6000))
 		}
 		killed++
 		if ids := c.runs(t); len(ids) > 0 && count(c.log(t)).sessions > 0 { // else it was killed before the run began
@@ -111,12 +110,38 @@ func endOfBuild(t *testing.T, l *lab, c *controller) tally {
 	return n
 }
 
-// moment is when a session is killed: mostly soon, now and then after long enough to get through kubeadm.
-func moment(r *rand.Rand) time.Duration {
-	if r.IntN(10) < 7 {
-		return 200*time.Millisecond + time.Duration(r.Int64N(int64(8*time.Second)))
+// moment waits for the moment to kill a session: some instances more have ended, then some seconds. Time alone would spend
+// all kills on what takes longest, and more so the slower the machine is. It returns early when the session ends.
+func (c *controller) moment(random *rand.Rand, done <-chan error) (ended bool, err error) {
+	more, rest := c.ends()+random.IntN(22), time.Duration(random.Int64N(int64(14*time.Second)))
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for c.ends() < more {
+		select {
+		case err := <-done:
+			return true, err
+		case <-tick.C:
+		}
 	}
-	return 25*time.Second + time.Duration(r.Int64N(int64(30*time.Second)))
+	select {
+	case err := <-done:
+		return true, err
+	case <-time.After(rest):
+		return false, nil
+	}
+}
+
+// ends counts the instances in the log of the latest run that were carried out to their end.
+func (c *controller) ends() int {
+	logs, err := filepath.Glob(filepath.Join(c.state(), "runs", "*", "events.jsonl"))
+	if err != nil || len(logs) == 0 {
+		return 0
+	}
+	b, err := os.ReadFile(logs[len(logs)-1])
+	if err != nil {
+		return 0
+	}
+	return bytes.Count(b, []byte(`"status":"ok"`)) + bytes.Count(b, []byte(`"status":"changed"`))
 }
 
 // running are the tasks that had begun and not ended when the log ends.

@@ -37,7 +37,7 @@ $go test -v -count=1 -timeout 60m -run "${1:-.}" ./test/e2e 2>&1 | tee "$log"
 
 echo
 echo "what was found:"
-grep -hE 'BARE HOSTS|SECOND RUN|COUNTED|five Ready|stopped: the API|same end state|kills:|last resume|searched|cut the run|healed|graph of the flagship|agent sent|kflow-ms|/task|-ms|rebooted' "$log" |
+grep -hE 'PLAN AND RUN|BARE HOSTS|SECOND RUN|COUNTED|five Ready|stopped: the API|same end state| kills|last resume|searched|cut the run|healed|graph of the flagship|agent sent|kflow-ms|/task|-ms|rebooted' "$log" |
   sed -E 's/^ *[a-z_]+\.go:[0-9]+: /  /'
 if grep -E '^ *--- SKIP|NOT TESTED|NOT MEASURED' "$log"; then
   echo "test/e2e: tests were skipped" >&2
