@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -34,6 +35,7 @@ type keyring struct {
 type agentConn struct {
 	conn   net.Conn
 	client agent.ExtendedAgent
+	silent error // it was waited for in vain, and is not asked again
 }
 
 func newKeyring(o Options) *keyring {
@@ -77,7 +79,7 @@ type offer struct {
 // offers are the keys for a host, in the order in which they are tried: those the settings name (through the agent where
 // it has them), then the others of the agent, then the default files. Hosts refuse a login after some keys (MaxAuthTries,
 // 6 as a rule), so the named ones come first. notes say which keys could not be used.
-func (k *keyring) offers(ctx context.Context, s *settings) (out []offer, notes []string) {
+func (k *keyring) offers(s *settings) (out []offer, notes []string) {
 	inAgent, err := k.fromAgent(s.agentSock)
 	if err != nil {
 		notes = append(notes, "ssh-agent: "+err.Error())
@@ -90,7 +92,7 @@ func (k *keyring) offers(ctx context.Context, s *settings) (out []offer, notes [
 		files = s.dfltKeys
 	}
 	for _, file := range files {
-		f, err := k.file(ctx, file)
+		f, err := k.file(file)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && len(s.keyFiles) == 0:
 			continue
@@ -120,6 +122,26 @@ func sameKey(a, b gossh.PublicKey) bool {
 	return a != nil && b != nil && string(a.Marshal()) == string(b.Marshal())
 }
 
+// agentPatience is how long ssh-agent may take to list its keys: one that was forwarded over a connection that is dead
+// never does.
+const agentPatience = 5 * time.Second
+
+// ask lists the keys. To sign may take longer: a person may have to touch something.
+func (a *agentConn) ask() (keys []*agent.Key, signers []gossh.Signer, err error) {
+	if err := a.conn.SetDeadline(time.Now().Add(agentPatience)); err != nil {
+		return nil, nil, err
+	}
+	keys, err = a.client.List()
+	if err == nil {
+		signers, err = a.client.Signers()
+	}
+	if err != nil && strings.Contains(err.Error(), "timeout") { // its client wraps no error
+		a.silent = fmt.Errorf("no answer within %v at %s", agentPatience, a.conn.RemoteAddr())
+		return nil, nil, a.silent
+	}
+	return keys, signers, errors.Join(err, a.conn.SetDeadline(time.Time{}))
+}
+
 func (k *keyring) fromAgent(socket string) ([]offer, error) {
 	if socket == "" || socket == "none" {
 		return nil, nil
@@ -128,21 +150,22 @@ func (k *keyring) fromAgent(socket string) ([]offer, error) {
 	defer k.mu.Unlock()
 	a := k.agents[socket]
 	if a == nil {
-		conn, err := net.Dial("unix", socket)
+		conn, err := net.DialTimeout("unix", socket, agentPatience)
 		if err != nil {
 			return nil, err
 		}
-		a = &agentConn{conn, agent.NewClient(conn)}
+		a = &agentConn{conn: conn, client: agent.NewClient(conn)}
 		k.agents[socket] = a
 	}
-	keys, err := a.client.List()
+	if a.silent != nil {
+		return nil, a.silent
+	}
+	keys, signers, err := a.ask()
 	if err != nil {
 		a.conn.Close()
-		delete(k.agents, socket)
-		return nil, err
-	}
-	signers, err := a.client.Signers()
-	if err != nil {
+		if a.silent == nil { // the next dial finds the one that was started instead
+			delete(k.agents, socket)
+		}
 		return nil, err
 	}
 	out := make([]offer, 0, len(signers))
@@ -163,18 +186,18 @@ type keyFile struct {
 	err    error
 }
 
-func (k *keyring) file(ctx context.Context, path string) (*keyFile, error) {
+func (k *keyring) file(path string) (*keyFile, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f := k.files[path]
 	if f == nil {
-		f = k.read(ctx, path)
+		f = k.read(path)
 		k.files[path] = f
 	}
 	return f, f.err
 }
 
-func (k *keyring) read(ctx context.Context, path string) *keyFile {
+func (k *keyring) read(path string) *keyFile {
 	pem, err := os.ReadFile(path)
 	if err != nil {
 		if pub := publicFile(path); pub != nil { // the key itself is in the agent

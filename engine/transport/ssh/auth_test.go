@@ -171,7 +171,7 @@ func TestKeysOfTheAgent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		offers, notes := d.keys.offers(t.Context(), s)
+		offers, notes := d.keys.offers(s)
 		var names []string
 		for _, o := range offers {
 			names = append(names, o.name)
@@ -202,4 +202,21 @@ func TestPasswordLogin(t *testing.T) {
 		_, err := d.Dial(t.Context(), tg)
 		unreachable(t, err, transport.Auth, "a password")
 	})
+}
+
+func TestAnAgentThatDoesNotAnswerIsPassedOverOnce(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "agent")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	k := newKeyring(Options{})
+	for i, limit := range []time.Duration{2 * agentPatience, time.Second} {
+		start := time.Now()
+		offers, err := k.fromAgent(socket)
+		if err == nil || !strings.Contains(err.Error(), "no answer within") || len(offers) > 0 || time.Since(start) > limit {
+			t.Errorf("%d: %v, %v after %v", i, offers, err, time.Since(start))
+		}
+	}
 }

@@ -72,7 +72,7 @@ func (d *Dialer) startAgent(ctx context.Context, s *settings, l *link) (*live, e
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return nil, b.explain(err, lv)
+	return nil, b.explain(err, lv) //nolint:contextcheck // to forget a password waits for nobody
 }
 
 func (b *boot) start(ctx context.Context, l *link) (*live, error) {
@@ -98,6 +98,7 @@ func (b *boot) start(ctx context.Context, l *link) (*live, error) {
 	if err := b.untilReady(); err != nil {
 		return lv, err
 	}
+	//nolint:contextcheck // the connection outlives its start
 	lv.agent, err = client.New(b.stdout, b.stdin, client.Options{Version: b.d.o.Version, Controller: b.d.o.Controller,
 		Contents: b.d.o.Contents, Linger: b.d.o.Linger})
 	return lv, err

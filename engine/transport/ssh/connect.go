@@ -125,7 +125,7 @@ func (d *Dialer) handshake(ctx context.Context, s *settings, via *gossh.Client, 
 	}
 	limit := fmt.Errorf("no answer within %v", s.timeout)
 	clock := newDeadline(ctx, nc, s.timeout, limit)
-	offers, notes := d.keys.offers(ctx, s)
+	offers, notes := d.keys.offers(s)
 	var keyErr error
 	cfg := &gossh.ClientConfig{
 		User:              s.user,

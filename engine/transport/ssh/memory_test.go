@@ -112,7 +112,6 @@ type network struct {
 	mu      sync.Mutex
 	servers map[string]*sshd
 	dials   int
-	open    int
 }
 
 func newNetwork() *network { return &network{servers: map[string]*sshd{}} }
