@@ -27,7 +27,7 @@ func (p *Project) Run(ctx context.Context, sink event.Sink, signals <-chan os.Si
 	if err != nil {
 		return locked(err)
 	}
-	defer log.Close() //nolint:errcheck // the last commit has told
+	defer log.Close() // the last commit has told
 	locks, err := p.store.Lock(log.ID(), p.resources()...)
 	if err != nil {
 		p.discard(log)
@@ -86,7 +86,7 @@ func (p *Project) resources() []checkpoint.Resource {
 
 func (p *Project) session(ctx context.Context, log *checkpoint.Run, prior *checkpoint.State, sink event.Sink, signals <-chan os.Signal) (run.Result, error) {
 	files := p.files()
-	defer files.Close() //nolint:errcheck // only a cache
+	defer files.Close() // only a cache
 	dialer := p.dialer(log.ID(), files, sink)
 	defer dialer.Close()
 	return run.Run(ctx, run.Config{

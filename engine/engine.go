@@ -48,7 +48,7 @@ func (e *ExitError) Error() string {
 // Unwrap returns the reason.
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// Latest, as Config.Resume, is the latest run that did not end well.
+// Latest as Config.Resume is the latest run that did not end well.
 const Latest = "latest"
 
 // Config says what to carry out, where and how.

@@ -135,7 +135,7 @@ func (x *explainer) explain(id string, state *checkpoint.State, name string) (*E
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() //nolint:errcheck // only read
+	defer log.Close() // only read
 	for rec, err := range checkpoint.Records(log) {
 		var torn *checkpoint.TornError
 		if errors.As(err, &torn) {

@@ -26,7 +26,7 @@ const (
 func (p *Project) Plan(ctx context.Context) ([]Planned, error) {
 	forget := event.SinkFunc(func(event.Event) {})
 	files := p.files()
-	defer files.Close() //nolint:errcheck // only a cache
+	defer files.Close() // only a cache
 	dialer := p.dialer("", files, forget)
 	defer dialer.Close()
 	return p.foresee(ctx, run.Config{
@@ -38,7 +38,7 @@ func (p *Project) Plan(ctx context.Context) ([]Planned, error) {
 // PlanRehearsed plans on simulated hosts; of r, Clock and Dialer count.
 func (p *Project) PlanRehearsed(ctx context.Context, r Rehearsal) ([]Planned, error) {
 	files := p.files()
-	defer files.Close() //nolint:errcheck // only a cache
+	defer files.Close() // only a cache
 	return p.foresee(ctx, run.Config{
 		Plan: p.plan, Dialer: r.Dialer(files), Targets: p.targets, Files: files, Mask: p.masker(), Clock: r.Clock,
 		Sink: event.SinkFunc(func(event.Event) {}), Limits: sched.Limits{Total: p.cfg.Parallel}, Quiet: -1,

@@ -34,7 +34,7 @@ type Rehearsal struct {
 // Rehearse carries the project out on simulated hosts. A project can be rehearsed many times, also at once.
 func (p *Project) Rehearse(ctx context.Context, r Rehearsal) (run.Result, error) {
 	files := p.files()
-	defer files.Close() //nolint:errcheck // only a cache
+	defer files.Close() // only a cache
 	return run.Run(ctx, run.Config{
 		Plan: p.plan, Dialer: r.Dialer(files), Targets: p.targets, Files: files, Log: r.Log, Prior: r.Prior, Mask: p.masker(),
 		Sink: r.Sink, Limits: sched.Limits{Total: p.cfg.Parallel}, Clock: r.Clock, Signals: r.Signals, Quiet: -1,

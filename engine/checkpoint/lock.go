@@ -64,8 +64,8 @@ func Inventory(path string) Resource {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
 	}
 	return Resource{rank: 0, what: "inventory " + path, file: lockName("inventory", filepath.Base(path), path)}
 }
@@ -181,7 +181,7 @@ func flock(f *os.File) error {
 			return nil
 		}
 		if err != syscall.EINTR {
-			time.Sleep(time.Duration(try) * time.Millisecond)
+			time.Sleep(time.Duration(try) * time.Millisecond) //nolint:forbidigo // of 6 ms in all
 		}
 	}
 	return err
@@ -241,7 +241,7 @@ func (h *heldLock) release() {
 	if h == nil || h.file == nil {
 		return
 	}
-	h.file.Truncate(0) // no owner; if this fails the next one calls it stale, no harm done
+	_ = h.file.Truncate(0) // no owner; if this fails the next one calls it stale, no harm done
 	h.file.Close()
 	h.file = nil
 }

@@ -133,7 +133,7 @@ func Records(r io.Reader) iter.Seq2[Record, error] {
 
 // decodeLine decodes a line as ReadBytes returned it: without its newline it is not whole.
 func decodeLine(line []byte, err error) (event.Event, error) {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return event.Event{}, errors.New("the line has no end")
 	}
 	return decode(line[:len(line)-1])

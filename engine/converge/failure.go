@@ -51,8 +51,8 @@ func ended(ctx context.Context, err error, f *job.Failure) {
 }
 
 func causeText(cause error) string {
-	switch cause {
-	case context.Canceled: // nobody gave a reason
+	switch cause { // these two themselves: what wraps them says more
+	case context.Canceled: //nolint:errorlint // nobody gave a reason
 		return "cancelled"
 	case context.DeadlineExceeded:
 		return "timed out"

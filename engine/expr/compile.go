@@ -153,7 +153,7 @@ func (r *rewriter) builtin(n *ast.BuiltinNode) ast.Node {
 // chain makes one call of a run of constant accesses, and one of each computed index.
 func (r *rewriter) chain(n ast.Node) ast.Node {
 	base, steps := r.c.flatten(n)
-	out := base
+	var out ast.Node
 	known := r.c.types[base]
 	p := &path{start: strings.Replace(cut(r.e.source, r.e.spanOf(base)), ".", "#", 1), maybe: r.c.maybe[n]}
 	if id, ok := base.(*ast.IdentifierNode); ok {

@@ -36,7 +36,7 @@ func listFunctions() []*function {
 func mapFunctions() []*function {
 	return []*function{
 		row("keys(map: map): list of text", "The keys, sorted.", func(a args) (any, error) {
-			return eachKey(a, func(m map[string]any, k string) any { return k })
+			return eachKey(a, func(_ map[string]any, k string) any { return k })
 		}),
 		row("values(map: map): a value", "The values, in the order of the keys.", func(a args) (any, error) {
 			return eachKey(a, func(m map[string]any, k string) any { return m[k] })

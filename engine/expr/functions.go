@@ -71,7 +71,7 @@ func (a args) text(i int) (string, error) {
 	return "", a.wrong(i, "text")
 }
 
-func (a args) int(i, otherwise int) (int, error) {
+func (a args) int(i, otherwise int) (int, error) { //nolint:unparam // as its siblings
 	if i >= len(a) {
 		return otherwise, nil
 	}

@@ -87,7 +87,7 @@ func (c *checker) markMaybe(n ast.Node) {
 			c.markMaybe(n.Right)
 		}
 	case *ast.ChainNode, *ast.MemberNode:
-		if base, _ := flatten(n); base != ast.Node(n) {
+		if base, _ := flatten(n); base != n {
 			c.markMaybe(base)
 		}
 	}

@@ -47,7 +47,8 @@ func (b *box) layer(width float64) *layering {
 				r = max(r, rank[place[l.from]]+1)
 			}
 		}
-		for ; r < len(used) && used[r] > 0 && used[r]+b.boxes[i].w+between > width; r++ {
+		for r < len(used) && used[r] > 0 && used[r]+b.boxes[i].w+between > width {
+			r++
 		}
 		for len(used) <= r {
 			used = append(used, 0)

@@ -19,11 +19,11 @@ type capture struct {
 	finished bool
 }
 
-func newCapture(max int, emit func(string)) *capture {
-	if max <= 0 {
-		max = defaultMaxBytes
+func newCapture(limit int, emit func(string)) *capture {
+	if limit <= 0 {
+		limit = defaultMaxBytes
 	}
-	c := &capture{half: (max + 1) / 2}
+	c := &capture{half: (limit + 1) / 2}
 	if emit != nil {
 		c.stream = newStream(emit)
 	}

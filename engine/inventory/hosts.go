@@ -170,7 +170,7 @@ func (r *reader) apply(h *Host, own layer, groups []*syntax.Node) {
 			ssh = overlay(ssh, l.ssh)
 		}
 	}
-	h.SSH = r.ssh(ssh, h)
+	h.SSH = r.ssh(ssh)
 }
 
 func overlay(base, over *syntax.Node) *syntax.Node {

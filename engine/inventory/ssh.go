@@ -26,7 +26,7 @@ func (r *reader) checkSSH(n *syntax.Node) {
 }
 
 // ssh decodes the merged settings of a host; what is wrong with them is said already.
-func (r *reader) ssh(n *syntax.Node, h *Host) SSH {
+func (r *reader) ssh(n *syntax.Node) SSH {
 	if n == nil {
 		return SSH{}
 	}

@@ -186,7 +186,7 @@ type Code struct {
 	Site Site
 }
 
-// Form of a Value.
+// ValueForm is how a Value is written.
 type ValueForm uint8
 
 // The forms of a value.

@@ -3,6 +3,7 @@ package playbook
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -119,7 +120,7 @@ func (l *loader) sourceFile(n *syntax.Node, want *shape.Type, site Site) *Value 
 		_, err = r.Read(make([]byte, 1)) // a directory opens, and can't be read
 		r.Close()
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		l.wrongf(v, "can't read %s: %s", v.Local.Path, reason(err))
 	}
 	return v

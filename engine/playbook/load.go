@@ -250,9 +250,6 @@ func (t *Task) Leaves() []*Task {
 	return out
 }
 
-// quoted writes names for a message.
-func quoted(names []string) string { return "`" + strings.Join(names, "`, `") + "`" }
-
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return fmt.Sprintf("%d %s", n, one)

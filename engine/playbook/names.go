@@ -18,7 +18,7 @@ func environment() []string {
 }
 
 // checkName reports a name that is none, or reserved. what is "task id", "input" or "group".
-func checkName(n *syntax.Node, what string, list *diag.List) bool {
+func checkName(n *syntax.Node, what string, list *diag.List) {
 	name := n.Text
 	reserved := slices.Contains(environment(), name) || what == "group" && expr.Reserved(name)
 	var d *diag.Diagnostic
@@ -31,10 +31,9 @@ func checkName(n *syntax.Node, what string, list *diag.List) bool {
 	case reserved:
 		d = list.Errorf(n.Pos(), "`%s` has a meaning in expressions and can't be the name of %s", name, withArticle(what))
 	default:
-		return true
+		return
 	}
 	d.Len = n.Width()
-	return false
 }
 
 func withArticle(what string) string {

@@ -18,7 +18,7 @@ type override struct {
 }
 
 // overridesOf reads the `override` of a use.
-func (l *loader) overridesOf(t *Task, f *syntax.Fields) []*override {
+func (l *loader) overridesOf(f *syntax.Fields) []*override {
 	var out []*override
 	for _, e := range syntax.Open(f.Get("override"), "`override`", &l.diags).Entries() {
 		path := strings.Split(e.Key.Text, "/")
@@ -56,7 +56,7 @@ func (l *loader) override(t *Task, n *syntax.Node, overrides []*override) (merge
 }
 
 // unmatched reports overrides that name no task of a list.
-func (l *loader) unmatched(overrides []*override, parent *Task, index map[string]*Task) {
+func (l *loader) unmatched(overrides []*override, index map[string]*Task) {
 	for _, o := range overrides {
 		if o.used {
 			continue

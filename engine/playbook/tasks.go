@@ -21,7 +21,7 @@ func taskKeys() []string {
 // are those whose path begins in this list.
 func (l *loader) list(n *syntax.Node, pb *Playbook, parent *Task, overrides []*override) []*Task {
 	if n.Null() {
-		l.unmatched(overrides, parent, nil)
+		l.unmatched(overrides, nil)
 		return nil
 	}
 	if n.Kind != syntax.Sequence {
@@ -45,7 +45,7 @@ func (l *loader) list(n *syntax.Node, pb *Playbook, parent *Task, overrides []*o
 			tasks = append(tasks, t)
 		}
 	}
-	l.unmatched(overrides, parent, index)
+	l.unmatched(overrides, index)
 	return tasks
 }
 
@@ -237,7 +237,7 @@ func (l *loader) use(t *Task, f *syntax.Fields, inner []*override) {
 		l.diags.Errorf(n.Pos(), "`use` must be a plain path: the parts of a playbook are known when it is read").Len = n.Width()
 		return
 	}
-	t.Part = l.part(t, n, path, append(l.overridesOf(t, f), inner...))
+	t.Part = l.part(t, n, path, append(l.overridesOf(f), inner...))
 	if t.Part == nil {
 		return
 	}

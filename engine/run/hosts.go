@@ -168,7 +168,7 @@ func (s *Session) open(ctx context.Context, h *host, again bool) (transport.Conn
 	}
 	s.Clock.Hold()
 	defer func() { <-h.redial }()
-	if _, now := h.state(); now == err { // nobody else has tried meanwhile
+	if _, now := h.state(); now == err { //nolint:errorlint // the same one: nobody else has tried meanwhile
 		s.dial(ctx, h)
 	}
 	return h.state()

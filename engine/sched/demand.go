@@ -18,7 +18,7 @@ type demands struct {
 // question is a demand.
 type question struct {
 	self  inst
-	for_  Instance
+	of    Instance
 	fresh bool
 	to    inst
 	reply chan verdict // has room for the one answer
@@ -52,7 +52,7 @@ type control struct {
 }
 
 func (c control) Demand(ctx context.Context, in Instance, fresh bool) (event.Status, error) {
-	q := question{self: c.self, for_: in, fresh: fresh, reply: make(chan verdict, 1)}
+	q := question{self: c.self, of: in, fresh: fresh, reply: make(chan verdict, 1)}
 	select {
 	case c.asked <- q:
 	case <-ctx.Done():
@@ -71,9 +71,9 @@ func (c control) Demand(ctx context.Context, in Instance, fresh bool) (event.Sta
 
 // demand takes a question: it is answered at once, or its asker waits.
 func (r *run) demand(q question) {
-	q.to = r.find(q.for_)
+	q.to = r.find(q.of)
 	if err := r.objection(&q); err != nil {
-		q.reply <- verdict{err: &DemandError{Name: r.nameOf(q.for_), Err: err}}
+		q.reply <- verdict{err: &DemandError{Name: r.nameOf(q.of), Err: err}}
 		return
 	}
 	if r.state[q.to] == sFinal && !q.fresh {

@@ -12,8 +12,8 @@ type Wait struct {
 // Waiting tells what waits at this moment, at most max of them, the most urgent first: for whoever must explain a
 // silence. It may be called from any goroutine but the one that calls the Observer, and returns nil if Run has not begun
 // before ctx ends, or is over.
-func (s *Scheduler) Waiting(ctx context.Context, max int) []Wait {
-	q := waitQuestion{max: max, reply: make(chan []Wait, 1)}
+func (s *Scheduler) Waiting(ctx context.Context, limit int) []Wait {
+	q := waitQuestion{max: limit, reply: make(chan []Wait, 1)}
 	select {
 	case s.waiting <- q:
 		return <-q.reply

@@ -134,11 +134,11 @@ func (r *run) attempt(ctx context.Context, j job) Result {
 		defer stop()
 	}
 	res := r.exec.Do(ctx, j.in, j.attempt, control{asked: r.asked, ended: r.ended, self: j.i, clock: r.clock})
-	return tidy(res, ctx)
+	return tidy(ctx, res)
 }
 
 // tidy makes the status of a result agree with its error and with the reason for which its context ended.
-func tidy(res Result, ctx context.Context) Result {
+func tidy(ctx context.Context, res Result) Result {
 	if res.Status == event.Pending {
 		res.Status = event.OK
 		if res.Err != nil {

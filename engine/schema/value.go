@@ -197,8 +197,8 @@ func nullable(n node) node {
 	case []string:
 		n["type"] = append(slices.Clone(t), "null")
 	default:
-		if any, ok := n["anyOf"].([]node); ok {
-			n["anyOf"] = append(slices.Clone(any), node{"type": "null"})
+		if arms, ok := n["anyOf"].([]node); ok {
+			n["anyOf"] = append(slices.Clone(arms), node{"type": "null"})
 		}
 	}
 	return n

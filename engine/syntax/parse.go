@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -49,7 +50,7 @@ func decode(text []byte, more func(line int)) (doc *yaml.Node, err error) {
 	}()
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	doc = &yaml.Node{}
-	if err := d.Decode(doc); err == io.EOF {
+	if err := d.Decode(doc); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
@@ -57,7 +58,7 @@ func decode(text []byte, more func(line int)) (doc *yaml.Node, err error) {
 	var second yaml.Node
 	if err := d.Decode(&second); err == nil {
 		more(second.Line)
-	} else if err != io.EOF {
+	} else if !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return doc, nil
@@ -118,7 +119,7 @@ func (c *converter) moreDocuments(line int) {
 // node converts a node and all below it.
 func (c *converter) node(y *yaml.Node, depth int) *Node {
 	if y.Kind == yaml.AliasNode {
-		return c.alias(y, depth)
+		return c.alias(y)
 	}
 	n := &Node{File: c.file, size: 1}
 	c.place(n, y)
@@ -162,7 +163,7 @@ func (c *converter) limit(n *Node, depth int) {
 }
 
 // alias shares the node of the anchor. What is below is counted again, so that no one walks a bomb.
-func (c *converter) alias(y *yaml.Node, depth int) *Node {
+func (c *converter) alias(y *yaml.Node) *Node {
 	pos := diag.Pos{File: c.file.Name, Line: y.Line, Col: y.Column}
 	target, ok := c.done[y.Alias]
 	switch {

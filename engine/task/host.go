@@ -112,7 +112,7 @@ func Cmd(argv ...string) Command { return Command{Argv: argv} }
 // Query is a Command that changes nothing.
 func Query(argv ...string) Command { return Command{Argv: argv, ReadOnly: true} }
 
-// WithEnv, WithStdin, Streamed return copies with one thing set.
+// WithEnv returns a copy with more environment variables.
 func (c Command) WithEnv(kv ...string) Command {
 	c.Env = append(append([]string(nil), c.Env...), kv...)
 	return c

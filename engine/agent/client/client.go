@@ -61,7 +61,7 @@ func New(r io.Reader, w io.Writer, o Options) (*Conn, error) {
 	if err := c.peer.SendHello(wire.Hello{Protocol: wire.Protocol, Version: o.Version}); err != nil {
 		return nil, err
 	}
-	go c.peer.Serve(context.Background())
+	go func() { _ = c.peer.Serve(context.Background()) }() // Err tells how it ended
 	go c.beat()
 	return c, nil
 }

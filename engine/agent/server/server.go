@@ -65,7 +65,7 @@ func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	if err := s.peer.SendHello(hello); err != nil {
 		return err
 	}
-	go s.peer.Serve(ctx) // a read that blocks must not keep us
+	go func() { _ = s.peer.Serve(ctx) }() // a read that blocks must not keep us; Err tells how it ended
 	s.watch(ctx, heard)
 	s.wait()
 	if err := s.peer.Err(); !errors.Is(err, io.EOF) {

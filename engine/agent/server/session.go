@@ -85,7 +85,10 @@ func lock(ctx context.Context, f *os.File, nonce string, out io.Writer) error {
 		if time.Now().After(deadline) || ctx.Err() != nil {
 			return fmt.Errorf("the agent of an earlier connection (pid %d) does not end", pid)
 		}
-		time.Sleep(takeOverPoll)
+		select {
+		case <-time.After(takeOverPoll):
+		case <-ctx.Done(): // said above
+		}
 	}
 }
 

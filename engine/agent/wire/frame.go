@@ -133,7 +133,7 @@ func (r *Reader) next() (Frame, error) {
 	// Both in one piece; grown as it arrives, so that a length that is a lie costs no memory.
 	var body bytes.Buffer
 	n, err := io.CopyN(&body, r.br, int64(jsonLen+dataLen))
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
@@ -147,7 +147,7 @@ func (r *Reader) next() (Frame, error) {
 func (r *Reader) line() ([]byte, error) {
 	line, err := r.br.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) || len(line) > maxLine {
-		return nil, fmt.Errorf("the other side does not speak the protocol: line %q..", line[:maxLine])
+		return nil, fmt.Errorf("the other side does not speak the protocol: line %q", line[:maxLine])
 	}
 	if err == io.EOF && len(line) > 0 {
 		return nil, fmt.Errorf("within the line of a frame: %w", io.ErrUnexpectedEOF)

@@ -212,7 +212,7 @@ func (p *Peer) serve(ctx context.Context, f Frame) {
 	p.mu.Unlock()
 	if refuse {
 		cancel(nil)
-		go p.send(TypeError, f.ID, &Error{Message: "too many calls at once", Code: CodeBusy}, nil)
+		go p.tell(TypeError, f.ID, &Error{Message: "too many calls at once", Code: CodeBusy})
 		return
 	}
 	go func() {
@@ -275,6 +275,9 @@ func (p *Peer) send(typ string, id uint64, v any, data []byte) error {
 	return nil
 }
 
+// tell sends what nobody waits for: a write that fails has ended the Peer, which says so to all.
+func (p *Peer) tell(typ string, id uint64, v any) { _ = p.send(typ, id, v, nil) }
+
 // CallOptions are of one call.
 type CallOptions struct {
 	Data     []byte
@@ -325,7 +328,7 @@ func (p *Peer) await(ctx context.Context, id uint64, c *call, o CallOptions) (Fr
 			ended = nil
 			cause := context.Cause(ctx)
 			// Not here: a connection that takes nothing any more must not hold up the caller.
-			go p.send(TypeCancel, id, Cancel{cause.Error(), errors.Is(cause, context.DeadlineExceeded)}, nil)
+			go p.tell(TypeCancel, id, Cancel{cause.Error(), errors.Is(cause, context.DeadlineExceeded)})
 			t := time.NewTimer(o.Linger)
 			defer t.Stop()
 			late = t.C

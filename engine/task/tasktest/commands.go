@@ -54,7 +54,7 @@ func parseCommands(src string, texts map[string]string) ([]*command, error) {
 		if line[0] == '?' || line[0] == '$' {
 			argv, err := split(line[1:])
 			if err != nil || len(argv) == 0 {
-				return nil, bad(fmt.Errorf("want arguments: %v", err))
+				return nil, bad(fmt.Errorf("want arguments: %w", err))
 			}
 			all = append(all, &command{argv: argv, readOnly: line[0] == '?'})
 			continue
@@ -115,7 +115,7 @@ func (c *command) line(line string, texts map[string]string) error {
 	case "missing":
 		c.missing = true
 	default:
-		return fmt.Errorf("unknown word %q; want if, sets, code, out, write, link, remove, stdin, takes, missing, > or !", word)
+		return fmt.Errorf("unknown word %q; want if, sets, code, out, write, link, remove, stdin, takes, missing, ! or >", word)
 	}
 	return err
 }

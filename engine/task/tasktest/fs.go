@@ -87,15 +87,15 @@ func (f files) walk(name string, follow bool) (string, error) {
 }
 
 func (f files) get(op, name string, follow bool) (string, *node, error) {
-	real, err := f.walk(name, follow)
+	actual, err := f.walk(name, follow)
 	if err != nil {
 		return "", nil, fail(op, name, err)
 	}
-	n := f[real]
+	n := f[actual]
 	if n == nil {
-		return real, nil, fail(op, name, fs.ErrNotExist)
+		return actual, nil, fail(op, name, fs.ErrNotExist)
 	}
-	return real, n, nil
+	return actual, n, nil
 }
 
 func info(name string, n *node) task.FileInfo {
@@ -149,7 +149,7 @@ func (h *Host) stat(name string, follow bool) (task.FileInfo, error) {
 func (h *Host) ReadDir(_ context.Context, name string) ([]task.FileInfo, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	real, n, err := h.files.get("open", name, true)
+	actual, n, err := h.files.get("open", name, true)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (h *Host) ReadDir(_ context.Context, name string) ([]task.FileInfo, error) 
 	}
 	var out []task.FileInfo
 	for _, p := range slices.Sorted(maps.Keys(h.files)) {
-		if p != "/" && path.Dir(p) == real {
+		if p != "/" && path.Dir(p) == actual {
 			out = append(out, info(p, h.files[p]))
 		}
 	}
@@ -195,25 +195,25 @@ func (h *Host) WriteFile(_ context.Context, name string, r io.Reader, a task.Att
 }
 
 func (f files) write(name string, data []byte, a task.Attr, now time.Time) error {
-	real, err := f.walk(name, true)
+	actual, err := f.walk(name, true)
 	if err != nil {
 		return fail("open", name, err)
 	}
-	n := f[real]
+	n := f[actual]
 	switch {
 	case n != nil && n.mode.IsDir():
 		return fail("open", name, errors.New("is a directory"))
-	case n == nil && f[path.Dir(real)] == nil:
+	case n == nil && f[path.Dir(actual)] == nil:
 		return fail("open", name, fs.ErrNotExist)
-	case n == nil && !f[path.Dir(real)].mode.IsDir():
+	case n == nil && !f[path.Dir(actual)].mode.IsDir():
 		return fail("open", name, errors.New("not a directory"))
-	case n == nil && kernelFile(real):
+	case n == nil && kernelFile(actual):
 		return fail("open", name, fs.ErrNotExist)
 	case n == nil:
 		n = &node{mode: 0o644, owner: "root", group: "root"}
-		f[real] = n
+		f[actual] = n
 	}
-	if strings.HasPrefix(real, "/proc/sys/") {
+	if strings.HasPrefix(actual, "/proc/sys/") {
 		data = []byte(strings.Join(strings.Fields(string(data)), "\t") + "\n")
 	}
 	n.data, n.mtime = data, now
@@ -241,11 +241,11 @@ func (n *node) set(a task.Attr) {
 func (h *Host) MkdirAll(_ context.Context, name string, a task.Attr) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	real, err := h.files.walk(name, true)
+	actual, err := h.files.walk(name, true)
 	if err != nil {
 		return fail("mkdir", name, err)
 	}
-	for dir := real; ; dir = path.Dir(dir) {
+	for dir := actual; ; dir = path.Dir(dir) {
 		if n := h.files[dir]; n == nil {
 			n = &node{mode: fs.ModeDir | 0o755, owner: "root", group: "root"}
 			n.set(a)
@@ -274,17 +274,17 @@ func (h *Host) SetAttr(_ context.Context, name string, a task.Attr) error {
 func (h *Host) Symlink(_ context.Context, target, name string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	real, err := h.files.walk(name, false)
+	actual, err := h.files.walk(name, false)
 	if err != nil {
 		return fail("symlink", name, err)
 	}
-	if h.files[path.Dir(real)] == nil {
+	if h.files[path.Dir(actual)] == nil {
 		return fail("symlink", name, fs.ErrNotExist)
 	}
-	if n := h.files[real]; n != nil && n.mode.IsDir() {
+	if n := h.files[actual]; n != nil && n.mode.IsDir() {
 		return fail("symlink", name, fs.ErrExist)
 	}
-	h.files[real] = &node{mode: fs.ModeSymlink | 0o777, owner: "root", group: "root", target: target, mtime: h.now}
+	h.files[actual] = &node{mode: fs.ModeSymlink | 0o777, owner: "root", group: "root", target: target, mtime: h.now}
 	return nil
 }
 
@@ -321,20 +321,20 @@ func cmpErr(err, other error) error {
 func (h *Host) Remove(_ context.Context, name string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	real, err := h.files.walk(name, false)
+	actual, err := h.files.walk(name, false)
 	if err != nil {
 		return fail("remove", name, err)
 	}
-	if real == "/" {
+	if actual == "/" {
 		return fail("remove", name, fmt.Errorf("refused: %w", fs.ErrPermission))
 	}
-	h.files.remove(real)
+	h.files.remove(actual)
 	return nil
 }
 
-func (f files) remove(real string) {
+func (f files) remove(actual string) {
 	for p := range f {
-		if p == real || strings.HasPrefix(p, real+"/") {
+		if p == actual || strings.HasPrefix(p, actual+"/") {
 			delete(f, p)
 		}
 	}

@@ -44,7 +44,7 @@ type Options struct {
 type Controller struct {
 	o    Options
 	life context.Context // of downloads, which several hosts wait for
-	end  context.CancelFunc
+	end  context.CancelCauseFunc
 
 	mu      sync.Mutex
 	content map[string]source // by hash
@@ -82,13 +82,13 @@ func New(o Options) *Controller {
 		o.Wait = 30 * time.Second
 	}
 	c := &Controller{o: o, content: map[string]source{}, hashed: map[string]hashed{}, flights: map[string]*flight{}}
-	c.life, c.end = context.WithCancel(context.Background())
+	c.life, c.end = context.WithCancelCause(context.Background())
 	return c
 }
 
 // Close ends the downloads that are under way.
 func (c *Controller) Close() error {
-	c.end()
+	c.end(errors.New("the run is over"))
 	return nil
 }
 

@@ -71,7 +71,7 @@ func (c *conn) Do(ctx context.Context, req *job.Request, progress func(job.Progr
 	defer c.wg.Done()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(c.life, func() { cancel(context.Cause(c.life)) })()
+	defer context.AfterFunc(c.life, func() { cancel(context.Cause(c.life)) })() //nolint:contextcheck // the connection's life ends it, too
 	if f := c.refuseReboot(ctx, req); f != nil {
 		return &job.Outcome{Failure: f}, nil
 	}
