@@ -213,6 +213,20 @@ func TestTheSameFailureOnManyHostsIsOneRoot(t *testing.T) {
 		"to go on from here: kflow resume 20261121-131501-ab3f")
 }
 
+func TestAHostThatWasNotReachedIsOneRoot(t *testing.T) {
+	root := func(id, pos string) event.Root {
+		_, host, _ := strings.Cut(id, "@")
+		return event.Root{Instance: id, Status: event.Unreachable, Pos: pos, Blocked: 1, Failure: &event.Failure{Summary: host + ": no answer"}}
+	}
+	end := event.Event{Type: event.RunEnded, Exit: 4, Roots: []event.Root{root("f@a1", "p:1"), root("g@a1", "p:2"), root("f@a2", "p:1")}}
+	got := show(t, Options{}, run(3), end)
+	want(t, got[strings.Index(got, "\n\n")+2:],
+		"unreachable  a1  2 instances  a1: no answer (blocked 2 instances)",
+		"unreachable  f@a2  p:1  a2: no answer (blocked 1 instance)",
+		"failed after 0.0s: 0 changed",
+		"to go on from here: kflow resume 20261121-131501-ab3f")
+}
+
 func TestNothingChangedIsSaid(t *testing.T) {
 	got := show(t, Options{}, run(1), ended("a@b", event.OK), event.Event{Type: event.RunEnded, Duration: 900 * time.Millisecond})
 	if !strings.HasSuffix(got, "\ndone after 0.9s: 1 ok, 0 changed\n") {

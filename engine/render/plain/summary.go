@@ -85,13 +85,18 @@ func numbers(counts map[event.Status]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// roots shows the failures that ended something, and how much. The same failure of a task on many hosts is one line.
+// roots shows the failures that ended something, and how much. The same failure of a task on many hosts is one line, and
+// so is a host that was not reached, whatever was to be done there.
 func (r *Renderer) roots(roots []event.Root) {
 	var order []string
 	same := map[string][]event.Root{}
 	for _, root := range roots {
-		task, _, _ := strings.Cut(root.Instance, "@")
-		key := strings.Join([]string{string(root.Status), task, root.Pos, failureText(root.Failure)}, "\x00")
+		about, host, _ := strings.Cut(root.Instance, "@")
+		about += "\x00" + root.Pos
+		if root.Status == event.Unreachable && host != "" {
+			about = host
+		}
+		key := strings.Join([]string{string(root.Status), about, failureText(root.Failure)}, "\x00")
 		if same[key] == nil {
 			order = append(order, key)
 		}
@@ -102,7 +107,7 @@ func (r *Renderer) roots(roots []event.Root) {
 	}
 }
 
-// root shows roots that are the same but for their host.
+// root shows roots that are the same but for their host, or for their task where that was not reached.
 func (r *Renderer) root(same []event.Root) {
 	first, blocked := same[0], 0
 	var hosts []string
@@ -111,8 +116,11 @@ func (r *Renderer) root(same []event.Root) {
 		hosts, blocked = append(hosts, host), blocked+root.Blocked
 	}
 	about := first.Instance
-	if len(same) > 1 {
-		task, _, _ := strings.Cut(first.Instance, "@")
+	task, _, _ := strings.Cut(first.Instance, "@")
+	switch {
+	case len(same) > 1 && first.Status == event.Unreachable:
+		about, first.Pos = hosts[0]+"  "+count(len(same), "instance"), ""
+	case len(same) > 1:
 		about = task + "  " + count(len(same), "host") + ": " + hostList(hosts)
 	}
 	text := failureText(first.Failure)
