@@ -355,6 +355,13 @@ func TestPlacesOfTasksWithoutHostsDoNotMatter(t *testing.T) {
 	}
 }
 
+func TestANeedWithoutHostsIsSaidOnce(t *testing.T) {
+	_, found := site{text: "tasks: [{id: a, on: \"cp[7]\", noop: {}}, {id: b, needs: [a], noop: {}}, {id: c, needs: [a], noop: {}}]\n"}.make(t)
+	if said := found.Sorted(); len(said) != 1 || found.HasErrors() || said[0].Summary != "`a` runs on no host of hosts.yaml: this need is met" {
+		t.Errorf("said %v", said)
+	}
+}
+
 func TestInstancesHaveNames(t *testing.T) {
 	p := site{text: "tasks:\n  - {id: a, on: workers, noop: {}}\n  - id: b\n    steps: [{id: c, noop: {}}]\n"}.plan(t)
 	for _, name := range []string{"a@w2", "b/c@m1"} {

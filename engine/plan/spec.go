@@ -25,6 +25,25 @@ func (m *maker) makeSpec() {
 		m.Spec.Tasks = append(m.Spec.Tasks, m.leaf(l))
 		m.waitsInside(l)
 	}
+	m.needsNobody()
+}
+
+// needsNobody says once of each task that is needed and runs on no host of this inventory: the need counts as met, and
+// perhaps nobody meant it so.
+func (m *maker) needsNobody() {
+	if len(m.Hosts) == 0 {
+		return
+	}
+	said := map[*playbook.Task]bool{}
+	for _, t := range m.Playbook.All() {
+		for _, n := range t.Needs {
+			if n.Reason != playbook.ByNeeds || said[n.Target] || len(m.hostsOf[n.Target]) > 0 || len(m.hostsOf[t]) == 0 {
+				continue
+			}
+			said[n.Target] = true
+			m.found.Warnf(n.Pos, "`%s` runs on no host of %s: this need is met", n.Target.Path, m.Inventory.File)
+		}
+	}
 }
 
 // waitsInside refuses what would wait for ever: a step that waits for all hosts inside a block that lets in a part of
