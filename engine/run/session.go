@@ -259,6 +259,7 @@ func (s *Session) breakSilence(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		_ = s.bus.commit() // what was said meanwhile is in the log, too; an error is that of the next result
 		if s.bus.quiet() >= quiet-quiet/4 {
 			s.sayWaiting()
 		}
