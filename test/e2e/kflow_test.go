@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -185,19 +186,20 @@ func failures(log []record) string {
 	return b.String()
 }
 
-// runs are the ids of the runs, oldest first.
+// runs are the ids of the runs, the one written to last at the end: ids of the same second are in no order.
 func (c *controller) runs(t *testing.T) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(c.state(), "runs"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ids []string
+	written := map[string]time.Time{}
 	for _, e := range entries {
-		ids = append(ids, e.Name())
+		if i, err := os.Stat(filepath.Join(c.state(), "runs", e.Name(), "events.jsonl")); err == nil {
+			written[e.Name()] = i.ModTime()
+		}
 	}
-	slices.Sort(ids)
-	return ids
+	return slices.SortedFunc(maps.Keys(written), func(a, b string) int { return written[a].Compare(written[b]) })
 }
 
 // log reads the event log of the latest run. A last line that is torn by a kill is left out.
