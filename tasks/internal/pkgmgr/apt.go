@@ -115,8 +115,8 @@ func (apt) change(ctx context.Context, h task.Host, o Options, verb string, args
 	}
 	c := task.Cmd(append(argv, args...)...).WithEnv(aptEnv()...).Streamed()
 	out, err := Run(ctx, h, c, o.LockTimeout)
-	if err == nil && strings.Contains(out.Stdout+out.Stderr, "dpkg was interrupted") {
-		if err = heal(ctx, h, o); err != nil {
+	for try := 0; err == nil && !out.OK() && try < 2 && interrupted(out); try++ {
+		if err = heal(ctx, h, o, out); err != nil {
 			return err
 		}
 		out, err = Run(ctx, h, c, o.LockTimeout)
@@ -127,15 +127,57 @@ func (apt) change(ctx context.Context, h task.Host, o Options, verb string, args
 	return err
 }
 
-// heal finishes an installation that was interrupted, as apt asks for.
-func heal(ctx context.Context, h task.Host, o Options) error {
+// interrupted tells whether apt-get refuses because an earlier installation was cut off: a kill, a lost connection, a
+// power cut.
+func interrupted(out task.Output) bool {
+	said := out.Stdout + out.Stderr
+	return slices.ContainsFunc([]string{"dpkg was interrupted", "needs to be reinstalled", "bad inconsistent state", "--fix-broken install"},
+		func(s string) bool { return strings.Contains(said, s) })
+}
+
+// heal finishes an installation that was interrupted, as apt asks for. A package that was cut off while its files were
+// written can't be finished: it is taken away, and what needs it is mended.
+func heal(ctx context.Context, h task.Host, o Options, why task.Output) error {
 	h.Log("dpkg was interrupted earlier; finishing that with `dpkg --configure -a`")
 	c := task.Cmd("dpkg", "--force-confdef", "--force-confold", "--configure", "-a").WithEnv(aptEnv()...).Streamed()
 	out, err := Run(ctx, h, c, o.LockTimeout)
-	if err == nil && !out.OK() {
-		return failure(c, out)
+	if err != nil || out.OK() && strings.Contains(why.Stdout+why.Stderr, "dpkg was interrupted") {
+		return err
+	}
+	torn, err := halfInstalled(ctx, h)
+	if err != nil {
+		return err
+	}
+	if len(torn) > 0 {
+		h.Log("taking away what is half installed: " + strings.Join(torn, ", "))
+		c = task.Cmd(append([]string{"dpkg", "--force-remove-reinstreq", "--force-depends", "--remove"}, torn...)...).WithEnv(aptEnv()...).Streamed()
+		if out, err = Run(ctx, h, c, o.LockTimeout); err == nil && !out.OK() {
+			err = failure(c, out)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	c = task.Cmd(append(aptGet(o), "--no-install-recommends", "--fix-broken", "install")...).WithEnv(aptEnv()...).Streamed()
+	if out, err = Run(ctx, h, c, o.LockTimeout); err == nil && !out.OK() {
+		err = failure(c, out)
 	}
 	return err
+}
+
+// halfInstalled are the packages of which dpkg has written a part only.
+func halfInstalled(ctx context.Context, h task.Host) ([]string, error) {
+	o, err := task.Must(ctx, h, task.Query("dpkg-query", "-W", "-f", `${Package} ${Status}\n`))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for line := range strings.Lines(o.Stdout) {
+		if f := strings.Fields(line); len(f) == 4 && f[2] == "reinstreq" {
+			names = append(names, f[0])
+		}
+	}
+	return names, nil
 }
 
 // aptGet is apt-get with the options all its commands get: answers to all questions, existing configuration files are
