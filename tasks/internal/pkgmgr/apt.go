@@ -131,7 +131,7 @@ func (apt) change(ctx context.Context, h task.Host, o Options, verb string, args
 // power cut.
 func interrupted(out task.Output) bool {
 	said := out.Stdout + out.Stderr
-	return slices.ContainsFunc([]string{"dpkg was interrupted", "needs to be reinstalled", "bad inconsistent state", "--fix-broken install"},
+	return slices.ContainsFunc([]string{"dpkg was interrupted", "needs to be reinstalled", "bad inconsistent state", "--fix-broken install", "dpkg returned an error code"},
 		func(s string) bool { return strings.Contains(said, s) })
 }
 

@@ -131,8 +131,11 @@ func lastLine(o task.Output) string {
 
 // failure turns an exit code other than 0 into an error, with what to do now where that is known.
 func failure(c task.Command, o task.Output) error {
-	f := task.Failf("`%s` ended with exit code %d", c, o.Code).WithOutput(o)
 	all := o.Stdout + o.Stderr
+	if strings.Contains(all, "dpkg returned an error code") { // apt gives dpkg a terminal: what dpkg says of its errors is in Stdout
+		o.Stderr = all
+	}
+	f := task.Failf("`%s` ended with exit code %d", c, o.Code).WithOutput(o)
 	switch {
 	case containsAny(all, "No space left on device", "You don't have enough free space", "more space needed on the"):
 		return f.WithHint("the disk is full: free space on /var and / (`df -h`), then resume")
