@@ -14,12 +14,24 @@ import (
 	"time"
 )
 
-const kills = 20
+// killsWanted is how often TestKill kills: twenty times, or $KFLOW_KILLS (CI takes a sample).
+func killsWanted(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("KFLOW_KILLS")
+	if text == "" {
+		return 20
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("KFLOW_KILLS=%s is no number of kills", text)
+	}
+	return n
+}
 
 // uninterrupted is what the hosts looked like after the build that nobody disturbed.
 var uninterrupted picture
 
-// TestKill builds the cluster once more from bare hosts, kills kflow twenty times at random moments, each time followed by
+// TestKill builds the cluster once more from bare hosts, kills kflow twenty times (see killsWanted) at random moments, each time followed by
 // `kflow resume`, and compares the end with that of the build of TestCluster. Should a build be complete before the last
 // kill, another one follows.
 func TestKill(t *testing.T) {
@@ -29,7 +41,7 @@ func TestKill(t *testing.T) {
 		seed = s
 	}
 	t.Logf("KFLOW_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random, kills := rand.New(rand.NewPCG(seed, 0)), killsWanted(t)
 	total := tally{}
 	for killed := 0; killed < kills; {
 		l.bare(t)

@@ -5,7 +5,7 @@
 #   test/e2e/run.sh            everything
 #   test/e2e/run.sh TestHosts  tests whose names match
 #
-# KFLOW_SEED repeats the moments of the kills, which the output names. LAB_NS and LAB_NET choose another lab.
+# KFLOW_KILLS is the number of kills (20); KFLOW_SEED repeats their moments, which the output names. LAB_NS and LAB_NET choose another lab.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LAB_NS=${LAB_NS:-kflabe} LAB_NET=${LAB_NET:-10.97.0} KFLOW_LAB=1
