@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kflow/kflow/engine/sim/host"
+	"github.com/kflow/kflow/engine/task"
 )
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -72,7 +74,21 @@ func (n *Network) kubectl(p *host.Proc) int {
 		return p.Fail("%s", why)
 	}
 	k.c = c
+	k.keepCache()
 	return k.run()
+}
+
+// keepCache makes the directory below HOME in which kubectl keeps what it has learnt of the API, where it can.
+func (k *ctl) keepCache() {
+	home := "/root"
+	for _, kv := range k.Env {
+		if v, ok := strings.CutPrefix(kv, "HOME="); ok {
+			home = v
+		}
+	}
+	if !strings.HasPrefix(home, "/proc/") {
+		_ = k.Host.MkdirAll(context.Background(), home+"/.kube/cache", task.Attr{Mode: 0o750}) // on a full disk it does without
+	}
 }
 
 func first(all ...string) string {

@@ -36,16 +36,22 @@ func (c Client) argv(args []string) []string {
 	return append(argv, args...)
 }
 
+// noHome is where kubectl finds no home of its user: below $HOME/.kube it would keep what it has learnt of the API, also
+// where it is only asked, and read what a person has set for themselves. Nothing can be made there.
+const noHome = "HOME=/proc/none"
+
 // Cmd is a kubectl command that may change the cluster.
-func (c Client) Cmd(args ...string) task.Command { return task.Cmd(c.argv(args)...) }
+func (c Client) Cmd(args ...string) task.Command { return task.Cmd(c.argv(args)...).WithEnv(noHome) }
 
 // Query is a kubectl command that changes nothing.
 func (c Client) Query(args ...string) task.Command {
-	return task.Query(c.argv(append([]string{requestTimeout}, args...))...)
+	return task.Query(c.argv(append([]string{requestTimeout}, args...))...).WithEnv(noHome)
 }
 
 // Watch is a kubectl command that changes nothing and may take long.
-func (c Client) Watch(args ...string) task.Command { return task.Query(c.argv(args)...) }
+func (c Client) Watch(args ...string) task.Command {
+	return task.Query(c.argv(args)...).WithEnv(noHome)
+}
 
 // Have returns NotYet("cluster") where there is no kubeconfig: the cluster has not been made yet.
 func (c Client) Have(ctx context.Context, h task.Host) error {

@@ -192,3 +192,20 @@ func FuzzPath(f *testing.F) {
 		}
 	})
 }
+
+// TestNothingBelowHome: kubectl keeps what it learns of an API below HOME. A plan must write nothing, so the kinds give it
+// none that can be written.
+func TestNothingBelowHome(t *testing.T) {
+	c := Client{}
+	for _, cmd := range []task.Command{c.Cmd("drain", "wn01"), c.Query("get", "nodes"), c.Watch("rollout", "status"), c.Query("diff").WithEnv("X=y")} {
+		home := ""
+		for _, kv := range cmd.Env {
+			if v, ok := strings.CutPrefix(kv, "HOME="); ok {
+				home = v
+			}
+		}
+		if !strings.HasPrefix(home, "/proc/") {
+			t.Errorf("%s runs with HOME=%q", cmd, home)
+		}
+	}
+}
