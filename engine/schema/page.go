@@ -19,7 +19,7 @@ func Index(kinds *task.Registry) string {
 	for _, k := range kinds.Kinds() {
 		fmt.Fprintf(&b, "| [%s](%s.md) | %s |\n", k.Name, k.Name, cell(k.Summary))
 	}
-	b.WriteString(legend)
+	b.WriteString(legend + rules(kinds))
 	return b.String()
 }
 

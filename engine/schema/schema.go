@@ -1,6 +1,6 @@
 // Package schema writes down, from the Go structs of the kinds, what editors and people need to know of the language: a
-// JSON schema of playbooks, one of inventories, and a page of documentation for each kind. Nothing of it is kept by hand;
-// a test fails when the files in schema/ and docs/kinds/ are not what this package makes.
+// JSON schema of playbooks, one of inventories, a page of documentation for each kind, and one for expressions. Nothing of
+// it is kept by hand; a test fails when these files are not what this package makes.
 //
 // # Schemas are for editors
 //
@@ -60,6 +60,7 @@ func Files(kinds *task.Registry) (map[string][]byte, error) {
 		files["docs/kinds/"+k.Name+".md"] = []byte(Page(k))
 	}
 	files["docs/kinds/README.md"] = []byte(Index(kinds))
+	files["docs/expressions.md"] = []byte(Expressions())
 	return files, nil
 }
 
