@@ -25,6 +25,7 @@ type record struct {
 	URL         string  `json:"url"`
 	ChecksumURL string  `json:"checksum_url,omitempty"`
 	SHA256      string  `json:"sha256"`
+	Expect      string  `json:"expect,omitempty"`
 	Unpacked    string  `json:"unpacked,omitempty"` // strip and include
 	Files       []entry `json:"files,omitempty"`
 }
@@ -53,7 +54,7 @@ func (p *Download) readRecord(ctx context.Context, h task.Host) (*record, error)
 		return nil, err
 	}
 	r := new(record)
-	if json.Unmarshal([]byte(text), r) != nil || r.URL != p.URL || r.ChecksumURL != p.ChecksumURL {
+	if json.Unmarshal([]byte(text), r) != nil || r.URL != p.URL || r.ChecksumURL != p.ChecksumURL || r.Expect != p.Expect {
 		return nil, nil // of another version of this task: as if there were none
 	}
 	return r, nil
@@ -268,7 +269,7 @@ func (p *Download) apply(ctx context.Context, h task.Host, want string) error {
 	if p.Checksum != "" && p.Unpack == nil {
 		return nil // the file speaks for itself
 	}
-	rec := record{URL: p.URL, ChecksumURL: p.ChecksumURL, SHA256: sum}
+	rec := record{URL: p.URL, ChecksumURL: p.ChecksumURL, SHA256: sum, Expect: p.Expect}
 	if p.Unpack != nil {
 		rec.Unpacked = p.Unpack.options()
 		if rec.Files, err = p.Unpack.unpack(ctx, h, file); err != nil {
@@ -300,7 +301,7 @@ func (p *Download) get(ctx context.Context, h task.Host, file, want string, attr
 		return "", err
 	}
 	v := newVerifier(r, p.URL, want)
-	if err := h.WriteFile(ctx, file, v, attr); err != nil {
+	if err := h.WriteFile(ctx, file, p.expect(v), attr); err != nil {
 		return "", err
 	}
 	return v.sum(), nil

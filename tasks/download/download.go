@@ -34,7 +34,8 @@ refused.
 
 A file with the right SHA-256 is left alone, without any request. Without a checksum, a file is right while it is what
 kflow downloaded from this very URL; a new file under the same URL is not noticed, so give a checksum, or a URL that
-names the version. What was unpacked is hashed file by file; files of an earlier version that the new archive does not have stay.
+names the version. Where nobody publishes a checksum, say what must come (expect: manifests): a damaged file, or the page of a
+proxy, is refused then, and the next attempt gets it again. What was unpacked is hashed file by file; files of an earlier version that the new archive does not have stay.
 
 checksum_url names the .sha256 file many projects publish beside their archives: a hash, or lines of hash and name.`,
 		New:     func() task.Task { return new(Download) },
@@ -75,6 +76,7 @@ type Download struct {
 	Path        string    `json:"path" kf:"format=path" doc:"File to write. Not needed with unpack; with both the archive is kept."`
 	Checksum    string    `json:"checksum" doc:"SHA-256 of the file, sha256:HEX or HEX."`
 	ChecksumURL string    `json:"checksum_url" kf:"format=url" doc:"File that has the SHA-256: the hash alone, or lines of hash and file name."`
+	Expect      string    `json:"expect" kf:"enum=manifests" doc:"What the file must be, checked before it takes its place: manifests = YAML of Kubernetes objects."`
 	Via         string    `json:"via" kf:"enum=host|controller" default:"host" doc:"Who downloads: the host itself, or the controller for all hosts."`
 	Unpack      *Unpack   `json:"unpack" doc:"Unpack the file, a tar archive."`
 	Mode        task.Mode `json:"mode" doc:"Permissions of the file at path, for example 0755."`
@@ -108,6 +110,9 @@ func (p *Download) Check() error {
 	}
 	if p.Unpack != nil && zip(p.URL) {
 		return task.Failf("%s is not a tar archive", p.name()).WithHint("plain tar and tar.gz can be unpacked")
+	}
+	if p.Expect != "" && p.Unpack != nil {
+		return task.Failf("expect: manifests is for a file, not for an archive that is unpacked")
 	}
 	_, err := p.Mode.FileMode()
 	return err

@@ -233,8 +233,8 @@ func (v *verifier) Read(p []byte) (int, error) {
 
 func (v *verifier) wrong() error {
 	f := task.Failf("%s has SHA-256 %s, not %s", v.url, v.sum(), v.want)
-	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(string(v.start))), "<!doctype html") {
-		return f.WithHint("what came is a web page: the login of a proxy, or an error page. Open the URL in a browser")
+	if webPage(string(v.start)) {
+		return f.WithHint("%s", pageHint)
 	}
 	return f.WithHint("the file on the server is another than was declared, or it was damaged on the way: compare with the hash its project publishes")
 }

@@ -34,10 +34,18 @@ func New() *Internet { return &Internet{files: map[string]string{}} }
 func (i *Internet) Get(req *http.Request, corrupt bool) (*http.Response, time.Duration) {
 	text := i.file(req.URL.String())
 	if corrupt && !isChecksum(req.URL.Path) {
-		text = "\x00corrupt" + text[min(len(text), 8):]
+		text = damaged(text)
 	}
 	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
 		Body: io.NopCloser(strings.NewReader(text)), ContentLength: int64(len(text)), Request: req}, transfer(req.URL.Path)
+}
+
+// damaged is a text with some bytes in its middle replaced, of the same length: what tells of it is only what looks at all of
+// it.
+func damaged(text string) string {
+	const noise = "\x00damage\x00"
+	at := max(0, len(text)-len(noise)) / 2
+	return text[:at] + noise[:min(len(noise), len(text))] + text[min(len(text), at+len(noise)):]
 }
 
 func (i *Internet) file(url string) string {
