@@ -16,6 +16,7 @@ var directions = []struct{ of, may string }{
 	{"engine/diag", ""},
 	{"engine/event", ""},
 	{"engine/shape", ""},
+	{"engine/sealed", ""},
 	{"engine/mask", "engine/event"},
 	{"engine/task", "engine/diag engine/shape engine/job engine/converge engine/task"},
 	{"engine/job", "engine/task"},
