@@ -31,7 +31,7 @@ func examples() []task.Example {
 `,
 	}, {
 		Title: "Names of all hosts in /etc/hosts",
-		YAML: `- id: hosts
+		YAML: `- id: hosts_file
   file:
     path: /etc/hosts
     block:
