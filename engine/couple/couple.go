@@ -8,7 +8,6 @@ package couple
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/kflow/kflow/engine/diag"
@@ -61,7 +60,7 @@ func (c *checker) hosts() []int {
 	for h := range c.p.Hosts {
 		class := make([]byte, len(c.p.Leaves))
 		for i, l := range c.p.Leaves {
-			if !all && slices.Contains(l.Hosts, h) {
+			if !all && l.Runs(h) {
 				class[i] = 1
 			}
 		}
@@ -80,7 +79,7 @@ func (c *checker) scene(host int) task.Scene {
 		if len(l.Hosts) == 0 {
 			continue
 		}
-		at, here := l.Hosts[0], slices.Contains(l.Hosts, host)
+		at, here := l.Hosts[0], l.Runs(host)
 		if here {
 			at = host
 		}

@@ -87,7 +87,7 @@ func (b *envBuilder) root(root string, refs []expr.Ref) (any, error) {
 		}
 		return b.hostWithFacts(b.host), nil
 	case "hosts":
-		return b.hostList(b.groups["all"]), nil
+		return b.hostList("all"), nil
 	case "groups":
 		return b.groupLists(firsts(refs, "groups")), nil
 	case "tasks":
@@ -189,19 +189,22 @@ func (b *envBuilder) hostWithFacts(i int) map[string]any {
 	return b.seen.of(b.Plan, i, b.known.Facts(i), true)
 }
 
-func (b *envBuilder) hostList(names []string) []any {
-	out := make([]any, len(names))
-	for i, n := range names {
-		out[i] = b.hostWithFacts(b.hostIndex[n])
-	}
-	return out
+func (b *envBuilder) hostList(group string) []any {
+	return b.memo(b.known).list(group, func() []any {
+		names := b.groups[group]
+		out := make([]any, len(names))
+		for i, n := range names {
+			out[i] = b.hostWithFacts(b.hostIndex[n])
+		}
+		return out
+	})
 }
 
 func (b *envBuilder) groupLists(names []string) map[string]any {
 	out := map[string]any{}
-	for g, members := range b.groups {
+	for g := range b.groups {
 		if names == nil || slices.Contains(names, g) {
-			out[g] = b.hostList(members)
+			out[g] = b.hostList(g)
 		}
 	}
 	return out
@@ -274,7 +277,7 @@ func (b *envBuilder) task(t *playbook.Task, want map[string]bool) (any, error) {
 // instanceOf says which instance of t an expression for this host means: that of the same host, or of the one host t has.
 func (b *envBuilder) instanceOf(t *playbook.Task) (int, *expr.Absent) {
 	hosts := b.hostsOf[t]
-	if slices.Contains(hosts, b.host) {
+	if b.runsOn(t, b.host) {
 		return b.host, nil
 	}
 	if len(hosts) == 1 {
@@ -302,7 +305,7 @@ func (b *envBuilder) outcome(t *playbook.Task, host int) (event.Status, bool) {
 	}
 	status, changed := event.Skipped, false
 	for _, l := range t.Leaves() {
-		if l.Run == playbook.OnDemand || !slices.Contains(b.hostsOf[l], host) {
+		if l.Run == playbook.OnDemand || !b.runsOn(l, host) {
 			continue
 		}
 		o, ok := b.known.Outcome(b.leafOf[l], host)

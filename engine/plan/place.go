@@ -31,6 +31,7 @@ func (m *maker) placeTasks() {
 		m.leafOf[t] = l.Index
 		m.Leaves = append(m.Leaves, l)
 	}
+	m.makeSets()
 }
 
 // hostsFor evaluates `on`; without it a task has the hosts of what is around it.
@@ -103,10 +104,15 @@ func (m *maker) problem(pos diag.Pos, err error) { m.found.Errorf(pos, "%v", err
 // union are the hosts of the leaves of a block or part, by index.
 func (m *maker) union(t *playbook.Task) []int {
 	own := m.hostsOf[t]
+	known := make([]bool, len(m.Hosts))
+	for _, h := range own {
+		known[h] = true
+	}
 	var more []int
 	for _, l := range t.Leaves() {
 		for _, h := range m.hostsOf[l] {
-			if !slices.Contains(own, h) && !slices.Contains(more, h) {
+			if !known[h] {
+				known[h] = true
 				more = append(more, h)
 			}
 		}

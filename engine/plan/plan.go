@@ -35,11 +35,13 @@ type Plan struct {
 	inputs    map[string]any
 	hostIndex map[string]int
 	seen      seen
+	static    *Memo               // of what is evaluated without a session
 	groups    map[string][]string // group -> names of hosts, of the inventory and empty ones of the playbook
 	leafOf    map[*playbook.Task]int
 	groupOf   map[*playbook.Task]int
-	hostsOf   map[*playbook.Task][]int // before --limit
-	limit     []bool                   // by host; nil = all
+	hostsOf   map[*playbook.Task][]int   // before --limit
+	sets      map[*playbook.Task]hostSet // hostsOf
+	limit     []bool                     // by host; nil = all
 	only      []string
 	sketch    bool
 }
@@ -51,6 +53,8 @@ type Leaf struct {
 	Hosts []int // after --limit
 	Place Place
 	Needs []Edge // as drawn, with reasons; the scheduler's are in Spec
+
+	set hostSet // Hosts
 }
 
 // Edge is a resolved need, for people.
@@ -85,7 +89,7 @@ func (p *Plan) Instance(name string) (sched.Instance, bool) {
 	}
 	for _, l := range p.Leaves {
 		if l.Task.Path == path {
-			return sched.Instance{Task: l.Index, Host: h}, slices.Contains(l.Hosts, h)
+			return sched.Instance{Task: l.Index, Host: h}, l.Runs(h)
 		}
 	}
 	return sched.Instance{}, false
@@ -135,7 +139,7 @@ func Make(pb *playbook.Playbook, inv *inventory.Inventory, o Options) (*Plan, di
 		hostsOf: map[*playbook.Task][]int{},
 	}, weight: o.Weight}
 	m.readInventory()
-	m.seen = make(seen, len(m.Hosts))
+	m.seen, m.static = make(seen, len(m.Hosts)), NewMemo()
 	m.readLimit(o.Limit)
 	m.checkOnly()
 	m.placeTasks()

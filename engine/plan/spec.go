@@ -264,12 +264,3 @@ func (m *maker) ends(t *playbook.Task) []*playbook.Task {
 	}
 	return out
 }
-
-func subset(a, b []int) bool {
-	for _, x := range a {
-		if !slices.Contains(b, x) {
-			return false
-		}
-	}
-	return true
-}

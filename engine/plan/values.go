@@ -18,7 +18,7 @@ func (p *Plan) Value(v *playbook.Value, host int, known Known, item any) (playbo
 func (p *Plan) value(v *playbook.Value, host int, known Known, item any, lazy bool) (playbook.Resolved, error) {
 	refs := refsBySite(v, lazy)
 	made := map[playbook.Site]expr.Env{}
-	return v.Resolve(playbook.Resolver{Lazy: lazy, Envs: func(site playbook.Site) (expr.Env, error) {
+	return v.Resolve(playbook.Resolver{Lazy: lazy, Memo: p.keeper(host, known), Envs: func(site playbook.Site) (expr.Env, error) {
 		if env, ok := made[site]; ok {
 			return env, nil
 		}
@@ -26,6 +26,15 @@ func (p *Plan) value(v *playbook.Value, host int, known Known, item any, lazy bo
 		made[site] = env
 		return env, err
 	}})
+}
+
+// keeper keeps what the single values of a task come to, for hosts that are alike in what these read.
+func (p *Plan) keeper(host int, known Known) playbook.Memo {
+	return func(v *playbook.Value, compute func() (playbook.Resolved, error)) (playbook.Resolved, error) {
+		x, err := p.remember(v, func() *reads { return p.readsOfValue(v) }, host, known, func() (any, error) { return compute() })
+		r, _ := x.(playbook.Resolved)
+		return r, err
+	}
 }
 
 // refsBySite are the names that a value mentions, by where they are written.
@@ -146,6 +155,15 @@ func (e *PlacedError) Unwrap() []error { return []error{e.Diagnostic, e.Err} }
 
 // Condition evaluates a condition for a host. more are further roots (`result`).
 func (p *Plan) Condition(c *playbook.Code, host int, known Known, more map[string]any) (bool, error) {
+	if more != nil {
+		return p.condition(c, host, known, more)
+	}
+	x, err := p.remember(c, func() *reads { return p.readsOfCode(c) }, host, known, func() (any, error) { return p.condition(c, host, known, nil) })
+	yes, _ := x.(bool)
+	return yes, err
+}
+
+func (p *Plan) condition(c *playbook.Code, host int, known Known, more map[string]any) (bool, error) {
 	env, err := p.Env(c.Site, host, append([]expr.Ref{}, c.Refs()...), known, nil)
 	if err != nil {
 		return false, placed(err, c.Pos())

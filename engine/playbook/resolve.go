@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 
 	"github.com/kflow/kflow/engine/diag"
@@ -24,7 +25,11 @@ type Resolver struct {
 	Envs Envs
 	Lazy bool                                     // resolve lazy parameters too; without, they are left out
 	Open func(path string) (io.ReadCloser, error) // files whose name is computed; nil = as Load was told
+	Memo Memo                                     // of values with expressions; nil = they are computed each time
 }
+
+// Memo computes what a value comes to, unless it is known already.
+type Memo func(v *Value, compute func() (Resolved, error)) (Resolved, error)
 
 // Resolved is the value of a parameter for one instance.
 type Resolved struct {
@@ -71,6 +76,22 @@ func (s *resolution) value(v *Value) (any, error) {
 	case MapForm:
 		return s.mapping(v)
 	}
+	if s.Memo == nil {
+		return s.computed(v)
+	}
+	r, err := s.Memo(v, func() (Resolved, error) {
+		one := &resolution{Resolver: s.Resolver, out: Resolved{Blobs: map[string]Blob{}}}
+		x, err := one.computed(v)
+		one.out.Value = x
+		return one.out, err
+	})
+	s.out.Secrets = append(s.out.Secrets, r.Secrets...)
+	maps.Copy(s.out.Blobs, r.Blobs)
+	return r.Value, err
+}
+
+// computed is the value of what has expressions.
+func (s *resolution) computed(v *Value) (any, error) {
 	env, err := s.env(v.Site)
 	if err != nil {
 		return nil, err

@@ -90,6 +90,7 @@ func (s *Session) dial(ctx context.Context, h *host) {
 		h.err = err
 	}
 	h.mu.Unlock()
+	s.memo.FactsChanged()
 	if err != nil {
 		s.bus.emit(event.Event{Type: event.HostLost, Host: h.name, Failure: failureOf(err)})
 		return
@@ -207,5 +208,6 @@ func (s *Session) refresh(h *host) {
 	defer h.mu.Unlock()
 	if f, err := plainFacts(h.conn.Facts()); err == nil {
 		h.facts = f
+		s.memo.FactsChanged()
 	}
 }

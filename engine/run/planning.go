@@ -286,7 +286,7 @@ func (p *planner) onDemand(l *plan.Leaf, host int) Planned {
 // resource itself.
 func (p *planner) maker(in sched.Instance, resource string) string {
 	for _, l := range p.plan.Leaves {
-		if l.Index == in.Task || !slices.Contains(l.Hosts, in.Host) || !p.writes(l.Index, in.Host, resource) {
+		if l.Index == in.Task || !l.Runs(in.Host) || !p.writes(l.Index, in.Host, resource) {
 			continue
 		}
 		return p.plan.Name(sched.Instance{Task: l.Index, Host: in.Host})

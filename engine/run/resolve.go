@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -15,14 +16,16 @@ import (
 	"github.com/kflow/kflow/engine/task"
 )
 
-// work is what an instance is to do, resolved for its host.
+// work is what an instance is to do, resolved for its host. What it points to is shared with hosts that are alike, and not
+// changed.
 type work struct {
 	items       []json.RawMessage
 	lazyGiven   bool
 	fingerprint string
-	parts       map[string]string
-	action      bool     // what it does is done once, and may not be done twice
-	secrets     []string // texts among the parameters that the host must mask
+	summed      map[string]string // what the fingerprint is made of
+	parts       map[string]string // that, and more for explain
+	action      bool              // what it does is done once, and may not be done twice
+	secrets     []string          // texts among the parameters that the host must mask
 }
 
 // lazily asks resolve for the lazy parameters, too.
@@ -31,11 +34,25 @@ var lazily = &struct{}{}
 // resolve evaluates the parameters of an instance, for each turn of its loop.
 func (s *Session) resolve(in sched.Instance, lazy *struct{}) (*work, error) {
 	l := s.leaves[in.Task]
+	if lazy != nil {
+		return s.compute(l, in, true)
+	}
+	x, err := s.plan.Alike(l.Leaf, in.Host, s.known, func() (any, error) { return s.compute(l, in, false) })
+	if err != nil {
+		return nil, err
+	}
+	w := *x.(*work)
+	s.fingerprint(l, in, &w)
+	return &w, nil
+}
+
+// compute is resolve without what is of one host alone: the work of hosts that are alike is the same.
+func (s *Session) compute(l *leaf, in sched.Instance, lazy bool) (*work, error) {
 	turns, err := s.turns(l, in)
 	if err != nil {
 		return nil, err
 	}
-	w := &work{lazyGiven: lazy != nil || !l.lazy}
+	w := &work{lazyGiven: lazy || !l.lazy}
 	for _, item := range turns {
 		raw, secrets, err := s.params(l, in, item, w.lazyGiven)
 		if err != nil {
@@ -44,9 +61,9 @@ func (s *Session) resolve(in sched.Instance, lazy *struct{}) (*work, error) {
 		w.secrets = append(w.secrets, secrets...)
 		w.items = append(w.items, raw)
 	}
-	if lazy == nil {
+	if !lazy {
 		w.action = onlyOnce(l, w.items)
-		s.fingerprint(l, in, w)
+		s.sumUp(l, w)
 	}
 	return w, nil
 }
@@ -107,33 +124,42 @@ func onlyOnce(l *leaf, items []json.RawMessage) bool {
 	})
 }
 
-// fingerprint sums up all that the result of an instance depends on. Its parts are kept apart, so that `explain` can say
+// sumUp makes the fingerprint of all that the result of an instance depends on. Its parts are kept apart, so that `explain` can say
 // which differs. The id of the run salts it: a hash in a log must not give away a short secret to a table of hashes.
-func (s *Session) fingerprint(l *leaf, in sched.Instance, w *work) {
-	w.parts = map[string]string{"kind": l.Task.Kind.Name, "params": s.hash(w.items)}
+func (s *Session) sumUp(l *leaf, w *work) {
+	summed := map[string]string{"kind": l.Task.Kind.Name, "params": s.hash(w.items)}
 	if l.Task.When != nil {
-		w.parts["when"] = s.hash(l.Task.When.Text())
+		summed["when"] = s.hash(l.Task.When.Text())
 	}
-	if data := s.dataOf(l, in); len(data) > 0 {
-		w.parts["data"] = s.hash(data)
+	w.summed, w.fingerprint = summed, s.hash(summed)
+	w.parts = maps.Clone(summed)
+	s.detail(w.parts, w.items)
+}
+
+// fingerprint adds what an instance reads of others.
+func (s *Session) fingerprint(l *leaf, in sched.Instance, w *work) {
+	data := s.dataOf(l, in)
+	if len(data) == 0 {
+		return
 	}
-	w.fingerprint = s.hash(w.parts)
-	s.detail(w)
+	w.summed, w.parts = maps.Clone(w.summed), maps.Clone(w.parts)
+	w.summed["data"] = s.hash(data)
+	w.parts["data"], w.fingerprint = w.summed["data"], s.hash(w.summed)
 }
 
 // detail adds the parameters one by one, for `explain`; they are no part of the fingerprint. One that holds a secret is
 // left out: alone, a short secret could be found by trying.
-func (s *Session) detail(w *work) {
-	if len(w.items) != 1 {
+func (s *Session) detail(parts map[string]string, items []json.RawMessage) {
+	if len(items) != 1 {
 		return
 	}
 	var params map[string]json.RawMessage
-	if json.Unmarshal(w.items[0], &params) != nil {
+	if json.Unmarshal(items[0], &params) != nil {
 		return
 	}
 	for name, value := range params {
 		if !s.holdsSecret(value) {
-			w.parts["params."+name] = s.hash(value)
+			parts["params."+name] = s.hash(value)
 		}
 	}
 }
@@ -179,6 +205,9 @@ func (s *Session) Outcome(leaf, host int) (plan.Outcome, bool) {
 
 // Facts implements plan.Known.
 func (s *Session) Facts(host int) map[string]any { return s.factsOf(host) }
+
+// Memo implements plan.Keeper.
+func (s *Session) Memo() *plan.Memo { return s.memo }
 
 // RunID implements plan.Known.
 func (s *Session) RunID() string { return s.Log.ID() }

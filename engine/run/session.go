@@ -73,6 +73,7 @@ type Session struct {
 	controller *host
 	noFacts    map[string]any
 	known      plan.Known // what expressions see: the session itself, or a planner around it
+	memo       *plan.Memo
 	leaves     []*leaf
 	sched      *sched.Scheduler
 	start      time.Time
@@ -170,7 +171,7 @@ func newSession(c Config) *Session {
 	}
 	s := &Session{
 		Config: c, plan: c.Plan, dialer: c.Dialer, bus: newBus(c.Log, c.Mask, c.Sink, c.Clock), noFacts: zero, start: c.Clock.Now(),
-		results: map[sched.Instance]*outcome{}, running: map[sched.Instance]time.Time{}, lost: map[int]bool{},
+		memo: plan.NewMemo(), results: map[sched.Instance]*outcome{}, running: map[sched.Instance]time.Time{}, lost: map[int]bool{},
 		anew: make([]map[int]bool, len(c.Plan.Leaves)), taken: map[sched.Instance]bool{}, entered: map[string]bool{},
 		undone: map[sched.Instance]bool{}, starts: map[sched.Instance]int64{},
 	}
