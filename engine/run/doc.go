@@ -27,5 +27,6 @@
 // # Lost hosts
 //
 // A connection that ends in mid task leaves the fate of the request unknown. A state is asked again after a new dial;
-// an action (a command that is not guarded) is not repeated but ends as unknown.
+// an action (a command that is not guarded) is not repeated but ends as unknown, and nothing more is started on its host:
+// not in this session, and not in a later one before a person has said what became of it (see stopHosts).
 package run

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kflow/kflow/engine/event"
@@ -151,14 +152,6 @@ func (a *attempt) unreachable(ctx context.Context, err error) sched.Result {
 	return sched.Result{Status: event.Unreachable, Err: err, Retryable: a.mayHeal(u), HostLost: !a.leaf.Place.Elsewhere}
 }
 
-// unknown is the result of an action that may have happened, or not.
-func unknown(why string) sched.Result {
-	return sched.Result{Status: event.Unknown, Err: &job.Failure{
-		Summary: why,
-		Hint:    "whether it was carried out is not known, and it is not safe to repeat: look at the host; `rerun: safe` on the command lets kflow repeat it",
-	}}
-}
-
 // mayHeal tells whether another attempt can reach a host: the same one later, or with reachable() another one.
 func (a *attempt) mayHeal(u *transport.Unreachable) bool {
 	return u.Stage == transport.Lost || u.Transient || a.leaf.Place.Reachable
@@ -190,7 +183,13 @@ func (a *attempt) lazyFailed(ctx context.Context, err error) sched.Result {
 	if ctx.Err() != nil {
 		return ended(context.Cause(ctx))
 	}
-	return sched.Result{Status: event.Failed, Err: err, Retryable: true}
+	return sched.Result{Status: event.Failed, Err: err, Retryable: !blockedFor(err)}
+}
+
+// blockedFor tells whether a demand was refused because of what has failed before: that does not heal.
+func blockedFor(err error) bool {
+	var d *sched.DemandError
+	return errors.As(err, &d) && d.Status == event.Blocked
 }
 
 // withLazy makes the producers of the lazy parameters run, and resolves the parameters with what they gave.
@@ -198,6 +197,9 @@ func (a *attempt) withLazy(ctx context.Context) (*work, error) {
 	for _, p := range a.leaf.producers {
 		producer := a.producerInstance(p)
 		status, err := a.ctl.Demand(ctx, producer, a.stale(producer) || a.n > 1)
+		if blockedFor(err) {
+			return nil, &notMade{what: a.plan.Name(producer), by: a.blockers(err), err: err}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -206,6 +208,30 @@ func (a *attempt) withLazy(ctx context.Context) (*work, error) {
 		}
 	}
 	return a.resolve(a.in, lazily)
+}
+
+// notMade is a demand that can't be met because of what has failed before.
+type notMade struct {
+	what string
+	by   []string
+	err  error
+}
+
+func (e *notMade) Error() string {
+	return e.what + ", which it needs now, is blocked by " + strings.Join(e.by, ", ")
+}
+
+func (e *notMade) Unwrap() error { return e.err }
+
+// blockers name what keeps a demand from being met.
+func (a *attempt) blockers(err error) (names []string) {
+	var d *sched.DemandError
+	if errors.As(err, &d) {
+		for _, root := range d.Roots {
+			names = append(names, a.plan.Name(root))
+		}
+	}
+	return names
 }
 
 // producerInstance is the instance of a task that runs on demand whose outputs in reads.

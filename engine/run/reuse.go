@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/kflow/kflow/engine/checkpoint"
 	"github.com/kflow/kflow/engine/event"
@@ -228,30 +227,6 @@ func (s *Session) sameMachine(host int, was *event.Machine) bool {
 	f := h.conn.Facts()
 	return (was.ID == "" || f.MachineID == "" || was.ID == f.MachineID) &&
 		(was.ProductUUID == "" || f.ProductUUID == "" || was.ProductUUID == f.ProductUUID)
-}
-
-// unknownAction stops an action whose end an earlier session did not see: it may have happened.
-func (s *Session) unknownAction(l *leaf, in sched.Instance, prior *checkpoint.Instance) *sched.Result {
-	if prior.Status != event.Unknown {
-		return nil
-	}
-	w, err := s.resolve(in, nil)
-	if err != nil || !w.action || l.Task.SecretOutputs {
-		return nil
-	}
-	return &sched.Result{Status: event.Unknown, Err: unknownEnd(prior.Started)}
-}
-
-func unknownEnd(started time.Time) error {
-	return &unknownError{started}
-}
-
-// unknownError says that an action was started and nobody saw its end.
-type unknownError struct{ started time.Time }
-
-func (e *unknownError) Error() string {
-	return "it was started at " + e.started.Format(time.DateTime) + " and its end was not seen; an action is not done twice. Look at the host; " +
-		"then give the command `rerun: safe`, or `creates`/`unless`, and resume"
 }
 
 // Enter implements sched.Executor: the condition of a block on a host, evaluated once in the whole run.

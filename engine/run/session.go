@@ -127,6 +127,9 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	if err := s.connect(ctx); err != nil {
 		return s.notConnected(ctx, err)
 	}
+	if err := s.stopHosts(); err != nil {
+		return s.notConnected(ctx, err)
+	}
 	summary, err := s.sched.Run(ctx, s, s)
 	interrupted := errors.Is(context.Cause(ctx), sched.ErrInterrupted) || errors.Is(err, sched.ErrInterrupted)
 	return s.end(summary, interrupted, err)

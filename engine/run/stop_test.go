@@ -126,7 +126,7 @@ func TestAnActionThatGaveNoAnswerIsUnknown(t *testing.T) {
 		m.silent = nil
 		s.resume(book, r.id).want(3, `
 			a@h1 unknown
-			b@h1 changed
+			b@h1 blocked
 		`)
 		if ran := m.runs(); len(ran) > 0 {
 			t.Errorf("it was repeated: %v", ran)

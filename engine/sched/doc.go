@@ -40,6 +40,11 @@
 // a group around it has an attempt left that may heal the failure). And a Result may say HostLost: what has not started
 // on the host is blocked, except Remote tasks; where such a task tolerates failures, this counts as one of them.
 //
+// An instance that ends as Unknown (nobody knows whether it was done), and not within what is tolerated, stops its host:
+// what has started there goes on, everything else is blocked, Remote tasks and finally tasks too. Needs and conditions
+// are asked first, so that what is reused or skipped needs no host, and the results do not depend on the moment.
+// Scheduler.Unknown says it of an instance that an earlier session left open.
+//
 // # Limits
 //
 // An attempt counts against Limits.Total, against Limits.PerHost, and holds its Class on its host. It does not while it

@@ -37,6 +37,9 @@ func (r *run) end(i inst, e Ending) {
 	if e.HostLost {
 		r.loseHost(i)
 	}
+	if c == cUnknown && r.flags[i]&fAllowed == 0 {
+		r.stopHost(i)
+	}
 }
 
 // countFailure counts a failure in its node: it is tolerated, or it may close the node to what has not started. set are
@@ -174,6 +177,30 @@ func (r *run) blockLost(i inst, set int32) {
 		r.flags[i] |= fAllowed | fCounted
 	}
 	r.block(i, set)
+}
+
+// stopHost keeps everything from starting on the host of an instance of which nobody knows whether it was done. What has
+// started goes on, and what has not been decided yet is asked for its condition first: whatever is found to be done by an
+// earlier session, or not wanted, needs no host. So it does not matter for the results when the host was stopped.
+func (r *run) stopHost(i inst) {
+	h := r.host(i)
+	set := r.one(i)
+	if before, known := r.stopped[h]; known {
+		set = r.join(before, set)
+	}
+	r.stopped[h] = set
+	for k := range r.nodes {
+		if r.nodes[k].isGroup() {
+			continue
+		}
+		j := r.on(int32(k), h)
+		if j == None || !r.fresh(j) {
+			continue
+		}
+		if s := r.state[j]; s == sSlot || s == sLock || s == sReady {
+			r.blockLost(j, set)
+		}
+	}
 }
 
 // mayStart tells whether a stop lets instances of a node start.

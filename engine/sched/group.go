@@ -136,6 +136,9 @@ func (r *run) mayRestart(n *node, gi inst, h int32) bool {
 
 // hasAttempt tells whether a group may be tried once more.
 func (r *run) hasAttempt(n *node, gi inst) bool {
+	if _, stopped := r.stopped[r.host(gi)]; stopped {
+		return false
+	}
 	return n.retry.Attempts > 1 && r.trail(gi).attempt < n.retry.Attempts && r.mayStart(n)
 }
 

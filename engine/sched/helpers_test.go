@@ -23,6 +23,7 @@ type play struct {
 	t       *testing.T
 	spec    sched.Spec
 	presets []sched.Preset
+	unknown []sched.Instance
 	acts    map[string]act       // by "task@host" or "task"
 	conds   map[string]condition // by "task@host", "task", "group@host" or "group"
 	sched   *sched.Scheduler
@@ -173,6 +174,11 @@ func (p *play) runContext(ctx context.Context, obs sched.Observer, during ...fun
 	p.sched = s
 	if dropped, err := s.Preset(p.presets); err != nil || len(dropped) > 0 {
 		p.log = append(p.log, fmt.Sprint("presets dropped: ", len(dropped), " ", err))
+	}
+	for _, in := range p.unknown {
+		if err := s.Unknown(in, errBoom); err != nil {
+			p.t.Fatal(err)
+		}
 	}
 	for _, f := range during {
 		go f()

@@ -74,6 +74,7 @@ func (r *run) decide(i inst) {
 		r.omit(i)
 	case n.run == Always && n.parent != None && t.needs && !t.started:
 		r.nothingToUndo(i, t)
+	case !n.when && r.heldUp(i):
 	default:
 		r.proceed(n, i)
 	}
@@ -116,7 +117,7 @@ func (r *run) judged(i inst, c Condition) {
 		r.endUnstarted(i, *c.Result)
 	case !c.Run:
 		r.skip(i, c.Text)
-	case r.keptOut(k, i):
+	case r.keptOut(k, i) || r.heldUp(i):
 	default:
 		r.acquire(i)
 	}
@@ -148,6 +149,18 @@ func (r *run) keptOut(k int32, i inst) bool {
 		r.blockLost(i, set)
 	}
 	return lost
+}
+
+// heldUp blocks an instance whose host is stopped.
+func (r *run) heldUp(i inst) bool {
+	if len(r.stopped) == 0 || r.nodes[r.nodeOf[i]].isGroup() {
+		return false
+	}
+	set, stopped := r.stopped[r.host(i)]
+	if stopped {
+		r.blockLost(i, set)
+	}
+	return stopped
 }
 
 // weigh adds up what the needs of an instance mean for it.

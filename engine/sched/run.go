@@ -18,6 +18,7 @@ type run struct {
 	lock    []lockState
 	trails  map[inst]*trail
 	lost    map[int32]int32 // host that is lost: its root set
+	stopped map[int32]int32 // host on which nothing more is started: its root set
 	rootSets
 
 	remaining int    // instances that must come to an end
@@ -30,7 +31,7 @@ type run struct {
 	demands // demand.go
 
 	explains <-chan waitQuestion
-	stopped  <-chan error
+	stops    <-chan error
 	level    level
 	stopping error // cause
 }
@@ -51,7 +52,7 @@ func newRun(g *graph, exec Executor, obs Observer) *run {
 		state: make([]state, n), status: make([]code, n), flags: make([]flags, n),
 		pending: make([]int32, n), cause: make([]int32, n), open: make([]int32, g.groups),
 		node: make([]nodeState, len(g.nodes)), edge: make([]edgeState, len(g.edges)), lock: make([]lockState, g.locks),
-		trails: map[inst]*trail{}, lost: map[int32]int32{}, rootSets: newRootSets(),
+		trails: map[inst]*trail{}, lost: map[int32]int32{}, stopped: map[int32]int32{}, rootSets: newRootSets(),
 		slots: newSlots(g), work: newWork(g.limits.Total), timers: newTimers(g.clock), demands: newDemands(),
 	}
 	r.groupOb, _ = obs.(GroupObserver)
@@ -132,6 +133,18 @@ func (r *run) preset(list []Preset) {
 	r.settle()
 }
 
+// unknown ends what an earlier session has left open: nothing more is started on its host.
+func (r *run) unknown(list []leftOpen) {
+	for _, u := range list {
+		i := r.find(u.Instance)
+		t := r.trail(i)
+		t.failures = append(t.failures, u.result)
+		r.flags[i] |= fStarted
+		r.derive(i, Ending{Result: u.result})
+	}
+	r.settle()
+}
+
 // seed starts what waits for nothing, and closes groups in which nothing is left to do.
 func (r *run) seed() {
 	for i := range inst(len(r.state)) {
@@ -157,7 +170,7 @@ func (r *run) loop(done <-chan struct{}, cause func() error) (err error) {
 	select { // a run that was stopped before it began starts nothing
 	case <-done:
 		r.halt(cancelled, cause())
-	case c := <-r.stopped:
+	case c := <-r.stops:
 		r.halt(finishing, c)
 	default:
 	}
@@ -194,7 +207,7 @@ func (r *run) loop(done <-chan struct{}, cause func() error) (err error) {
 			r.clock.Hold()
 			r.fire(r.clock.Now())
 			r.timer.Taken()
-		case c := <-r.stopped:
+		case c := <-r.stops:
 			r.clock.Hold()
 			r.halt(finishing, c)
 		case <-done:

@@ -11,6 +11,7 @@ import (
 type Scheduler struct {
 	graph   *graph
 	presets []Preset
+	unknown []leftOpen
 	stop    chan error
 	waiting chan waitQuestion
 	over    chan struct{} // closed by Run
@@ -48,9 +49,10 @@ func (s *Scheduler) Run(ctx context.Context, exec Executor, obs Observer) (Summa
 	}
 	r := newRun(s.graph, exec, obs)
 	defer close(s.over)
-	r.stopped, r.explains = s.stop, s.waiting
+	r.stops, r.explains = s.stop, s.waiting
 	r.spawn = func() { go r.worker(ctx) }
 	r.preset(s.presets)
+	r.unknown(s.unknown)
 	r.seed()
 	err := r.loop(ctx.Done(), func() error { return context.Cause(ctx) })
 	return r.summary(), err
@@ -81,6 +83,22 @@ func (s *Scheduler) Preset(list []Preset) (dropped []Preset, err error) {
 		}
 	}
 	return dropped, nil
+}
+
+// leftOpen is an instance whose end nobody has seen.
+type leftOpen struct {
+	Instance
+	result Result
+}
+
+// Unknown says, before Run, of which instance an earlier session has left open whether it was done. It does not run: it
+// ends as event.Unknown with that error, and stops its host (see the package comment).
+func (s *Scheduler) Unknown(in Instance, err error) error {
+	if i := s.graph.find(in); i == None || s.graph.nodes[s.graph.nodeOf[i]].run == OnDemand {
+		return fmt.Errorf("schedule: no instance of task %d on host %d can be unknown", in.Task, in.Host)
+	}
+	s.unknown = append(s.unknown, leftOpen{in, Result{Status: event.Unknown, Err: err}})
+	return nil
 }
 
 // undone returns the instances in groups whose finally has a result on a host where other tasks of the group have none.

@@ -1,0 +1,94 @@
+package run
+
+import (
+	"time"
+
+	"github.com/kflow/kflow/engine/checkpoint"
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/job"
+	"github.com/kflow/kflow/engine/plan"
+	"github.com/kflow/kflow/engine/playbook"
+	"github.com/kflow/kflow/engine/sched"
+)
+
+// unknown is the result of an action that may have happened, or not. The scheduler starts nothing more on its host.
+func unknown(why string) sched.Result {
+	return sched.Result{Status: event.Unknown, Err: &job.Failure{
+		Summary: why,
+		Hint:    "whether it was carried out is not known, so nothing more is started on its host. Look at the host. " + wayOut,
+	}}
+}
+
+const wayOut = "If it was done, take the task out or give the command `creates` or `unless`; if it may be done twice, `rerun: safe`; then resume"
+
+// unknownError says that an action was started in an earlier session and nobody saw its end.
+type unknownError struct{ started time.Time }
+
+func (e *unknownError) Error() string {
+	return "it was started at " + e.started.Format(time.DateTime) + " and its end was not seen; an action is not done twice, " +
+		"and nothing is done on its host before somebody has looked at it. " + wayOut
+}
+
+// stopHosts finds, before anything is started, the hosts on which an earlier session has left an action that may have
+// happened. What else could be done on them does not depend on chance then: nothing.
+func (s *Session) stopHosts() error {
+	if s.Prior == nil {
+		return nil
+	}
+	s.known = recalled{s}
+	defer func() { s.known = s }()
+	for _, l := range s.leaves {
+		for _, h := range l.Hosts {
+			in := sched.Instance{Task: l.Index, Host: h}
+			prior := s.Prior.Instances[s.plan.Name(in)]
+			if prior == nil || l.Task.Run == playbook.OnDemand || !s.mayHaveHappened(l, in, prior) {
+				continue
+			}
+			if err := s.sched.Unknown(in, &unknownError{prior.Started}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// unknownAction ends an action that an earlier session has left unknown, where that could not be told before its turn:
+// its parameters are made of what other tasks find out anew.
+func (s *Session) unknownAction(l *leaf, in sched.Instance, prior *checkpoint.Instance) *sched.Result {
+	if !s.mayHaveHappened(l, in, prior) {
+		return nil
+	}
+	return &sched.Result{Status: event.Unknown, Err: &unknownError{prior.Started}}
+}
+
+// mayHaveHappened tells whether an earlier session has started an action that may not be repeated, on this machine, and
+// has not seen its end.
+func (s *Session) mayHaveHappened(l *leaf, in sched.Instance, prior *checkpoint.Instance) bool {
+	if prior.Status != event.Unknown || l.Task.SecretOutputs {
+		return false
+	}
+	was, known := s.Prior.Machines[s.plan.Hosts[in.Host].Name]
+	if known && !s.sameMachine(in.Host, &was) {
+		return false
+	}
+	w, err := s.resolve(in, nil)
+	return err == nil && w.action
+}
+
+// recalled is what is known of a run before it goes on: what earlier sessions found.
+type recalled struct{ *Session }
+
+// Outcome implements plan.Known.
+func (r recalled) Outcome(leaf, host int) (plan.Outcome, bool) {
+	i := r.Prior.Instances[r.plan.Name(sched.Instance{Task: leaf, Host: host})]
+	if i == nil || i.Done == nil {
+		return plan.Outcome{}, false
+	}
+	o := plan.Outcome{Status: i.Done.Status, Changed: i.Done.Changed}
+	if len(i.Done.Outputs) == 0 {
+		return o, true
+	}
+	v, err := decode(i.Done.Outputs)
+	o.Outputs = v
+	return o, err == nil
+}
