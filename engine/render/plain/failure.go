@@ -17,20 +17,22 @@ func failed(s event.Status) bool {
 	return false
 }
 
-// failure shows a failure in full and at once, or, when one like it has been shown, as a folded line.
+// failure shows a failure in full and at once, or, when one like it has been shown, as a folded line. A host that can't be
+// reached has one reason, whatever was to be done there, and often it is the reason of many hosts.
 func (r *Renderer) failure(e event.Event, l *live) {
-	same := strings.Join([]string{string(e.Status), e.Task, failureText(e.Failure)}, "\x00")
+	text := failureText(e.Host, e.Failure)
+	same := strings.Join([]string{string(e.Status), e.Task, text}, "\x00")
+	like := same
 	if e.Status == event.Unreachable {
-		same = strings.Join([]string{string(e.Status), e.Host, failureText(e.Failure)}, "\x00")
+		like = strings.Join([]string{string(e.Status), text}, "\x00")
 	}
-	if first, shown := r.seen[same]; shown {
+	if first, shown := r.seen[like]; shown {
 		r.fold(&group{same: same, status: string(e.Status), color: colorOf(e.Status), task: e.Task,
 			instance: e.Instance, hosts: []string{e.Host}, dur: e.Duration, detail: "as " + first})
 		return
 	}
-	r.seen[same] = e.Instance
+	r.seen[like] = e.Instance
 	r.flush(func(*group) bool { return true })
-	text := failureText(e.Failure)
 	if e.Allowed {
 		text += " (allowed)"
 	}
@@ -38,6 +40,35 @@ func (r *Renderer) failure(e event.Event, l *live) {
 	if e.Failure != nil {
 		r.details(e, l)
 	}
+}
+
+// lost shows that a host is not reached, the first time in full. The same is not said again while a task on it is tried
+// again; other hosts of which it is true are folded.
+func (r *Renderer) lost(e event.Event) {
+	text := failureText(e.Host, e.Failure)
+	if r.lostOn[e.Host] == text && !r.o.Verbose {
+		return
+	}
+	r.lostOn[e.Host] = text
+	like := "lost\x00" + text
+	if first, shown := r.seen[like]; shown {
+		r.fold(&group{same: like, status: "lost", color: colorBad, hosts: []string{e.Host}, detail: "as " + first})
+		return
+	}
+	r.seen[like] = e.Host
+	r.flush(func(*group) bool { return true })
+	r.line("lost", colorBad, e.Host, 0, text)
+	if e.Failure != nil {
+		r.field("do", e.Failure.Hint)
+	}
+}
+
+// retry shows that an attempt failed. Hosts on which the same attempt failed in the same way share a line; the pause
+// before the next one differs by a little, the first one's is shown.
+func (r *Renderer) retry(e event.Event) {
+	text := fmt.Sprintf("attempt %d: %s", e.Attempt, failureText(e.Host, e.Failure))
+	r.fold(&group{same: strings.Join([]string{"retry", e.Task, text}, "\x00"), status: "retry", color: colorWarn,
+		task: e.Task, instance: e.Instance, hosts: []string{e.Host}, detail: text + "; again in " + duration(e.Retry)})
 }
 
 // details are the lines below a failure: where, which attempt, what was said, what to do.
@@ -87,11 +118,12 @@ func lastLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-func failureText(f *event.Failure) string {
+// failureText is what happened, without the name of the host it happened on: that stands beside it.
+func failureText(host string, f *event.Failure) string {
 	if f == nil {
 		return ""
 	}
-	return clean(f.Summary)
+	return clean(strings.TrimPrefix(f.Summary, host+": "))
 }
 
 func attempt(n int) string {

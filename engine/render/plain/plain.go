@@ -54,7 +54,8 @@ type Renderer struct {
 	live   map[string]*live
 	groups []*group // results that wait for others like them
 	timer  *time.Timer
-	seen   map[string]string // failures shown in full: what is the same about them -> instance
+	seen   map[string]string // failures shown in full: what is the same about them -> instance or host
+	lostOn map[string]string // host -> why it was said to be lost
 	tally  tally
 }
 
@@ -73,7 +74,8 @@ func New(w io.Writer, o Options) *Renderer {
 		o.Window = DefaultWindow
 	}
 	o.Stream = o.Stream || o.Verbose
-	return &Renderer{w: w, o: o, live: map[string]*live{}, seen: map[string]string{}, tally: newTally()}
+	return &Renderer{w: w, o: o, live: map[string]*live{}, seen: map[string]string{},
+		lostOn: map[string]string{}, tally: newTally()}
 }
 
 // Emit shows e.
@@ -88,10 +90,7 @@ func (r *Renderer) Emit(e event.Event) {
 	case event.HostUp:
 		r.fold(&group{status: "connected", same: "connected", hosts: []string{e.Host}, dur: e.Duration})
 	case event.HostLost:
-		r.line("lost", colorBad, e.Host, 0, failureText(e.Failure))
-		if e.Failure != nil {
-			r.field("do", e.Failure.Hint)
-		}
+		r.lost(e)
 	case event.Note:
 		r.line("note", colorNone, clean(e.Line), 0, "")
 	default:
@@ -125,8 +124,7 @@ func (r *Renderer) instance(e event.Event) {
 	case event.Waiting:
 		r.line("waiting", colorQuiet, e.Instance, 0, clean(e.Line))
 	case event.AttemptFailed:
-		again := fmt.Sprintf("attempt %d: %s; again in %s", e.Attempt, failureText(e.Failure), duration(e.Retry))
-		r.line("retry", colorWarn, e.Instance, 0, again)
+		r.retry(e)
 	case event.InstanceEnded:
 		delete(r.live, e.Instance)
 		r.result(e, l)
@@ -219,7 +217,7 @@ func (r *Renderer) result(e event.Event, l *live) {
 		if !l.started && !r.o.Verbose {
 			return
 		}
-		g.detail = failureText(e.Failure)
+		g.detail = failureText(e.Host, e.Failure)
 	case event.Blocked:
 		if !r.o.Verbose {
 			return

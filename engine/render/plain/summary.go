@@ -85,18 +85,24 @@ func numbers(counts map[event.Status]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// roots shows the failures that ended something, and how much. The same failure of a task on many hosts is one line, and
-// so is a host that was not reached, whatever was to be done there.
+// roots shows the failures that ended something, and how much. The same failure of a task on many hosts is one line. So
+// is a host that was not reached, whatever was to be done there, with the other hosts that were not reached for that reason.
 func (r *Renderer) roots(roots []event.Root) {
+	atHost := map[string]string{} // host that was not reached -> what was to be done there
+	for _, root := range roots {
+		if task, host, _ := strings.Cut(root.Instance, "@"); root.Status == event.Unreachable {
+			atHost[host] += task + "\x00"
+		}
+	}
 	var order []string
 	same := map[string][]event.Root{}
 	for _, root := range roots {
-		about, host, _ := strings.Cut(root.Instance, "@")
-		about += "\x00" + root.Pos
+		task, host, _ := strings.Cut(root.Instance, "@")
+		about := task + "\x00" + root.Pos
 		if root.Status == event.Unreachable && host != "" {
-			about = host
+			about = atHost[host]
 		}
-		key := strings.Join([]string{string(root.Status), about, failureText(root.Failure)}, "\x00")
+		key := strings.Join([]string{string(root.Status), about, failureText(host, root.Failure)}, "\x00\x00")
 		if same[key] == nil {
 			order = append(order, key)
 		}
@@ -107,30 +113,46 @@ func (r *Renderer) roots(roots []event.Root) {
 	}
 }
 
-// root shows roots that are the same but for their host, or for their task where that was not reached.
+// root shows roots that are the same but for their hosts, and for their tasks where those were not reached.
 func (r *Renderer) root(same []event.Root) {
-	first, blocked := same[0], 0
-	var hosts []string
+	blocked := 0
+	var tasks, hosts []string
 	for _, root := range same {
-		_, host, _ := strings.Cut(root.Instance, "@")
-		hosts, blocked = append(hosts, host), blocked+root.Blocked
+		task, host, _ := strings.Cut(root.Instance, "@")
+		tasks, hosts, blocked = append(tasks, task), append(hosts, host), blocked+root.Blocked
 	}
-	about := first.Instance
-	task, _, _ := strings.Cut(first.Instance, "@")
-	switch {
-	case len(same) > 1 && first.Status == event.Unreachable:
-		about, first.Pos = hosts[0]+"  "+count(len(same), "instance"), ""
-	case len(same) > 1:
-		about = task + "  " + count(len(same), "host") + ": " + hostList(hosts)
-	}
-	text := failureText(first.Failure)
+	first := same[0]
+	text := failureText(hosts[0], first.Failure)
 	if blocked > 0 {
 		text += " (blocked " + count(blocked, "instance") + ")"
 	}
-	if first.Pos != "" {
-		about += "  " + first.Pos
+	r.line(string(first.Status), colorOf(first.Status), aboutRoots(first, unique(tasks), unique(hosts), len(same)), 0, strings.TrimSpace(text))
+}
+
+// aboutRoots names n roots by what they have in common.
+func aboutRoots(first event.Root, tasks, hosts []string, n int) string {
+	if n == 1 {
+		return withPos(first.Instance, first.Pos)
 	}
-	r.line(string(first.Status), colorOf(first.Status), about, 0, strings.TrimSpace(text))
+	where := count(len(hosts), "host") + ": " + hostList(hosts)
+	switch {
+	case len(tasks) == 1:
+		return withPos(tasks[0]+"  "+where, first.Pos)
+	case len(hosts) == 1:
+		where = hosts[0]
+	}
+	return where + "  " + count(n, "instance")
+}
+
+func withPos(about, pos string) string {
+	if pos == "" {
+		return about
+	}
+	return about + "  " + pos
+}
+
+func unique(names []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(names)))
 }
 
 // table shows the hosts on which something did not succeed; hosts with equal numbers share a row.
