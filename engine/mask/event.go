@@ -14,6 +14,10 @@ func (m *Masker) Event(e event.Event) event.Event {
 	if m.forms.Load() == nil {
 		return e
 	}
+	return m.event(e)
+}
+
+func (m *Masker) event(e event.Event) event.Event {
 	for _, text := range []*string{&e.Run, &e.Instance, &e.Task, &e.Title, &e.Kind, &e.Host, &e.At, &e.Pos, &e.Line,
 		&e.What, &e.Summary, &e.Diff, &e.When, &e.Fingerprint, &e.Playbook, &e.Name, &e.Inventory} {
 		*text = m.String(*text)

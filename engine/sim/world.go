@@ -45,9 +45,7 @@ type World struct {
 	hosts map[string]*host.Host
 	order []string
 	busy  map[string][]*request // what runs on hosts now
-
-	texts  sync.Mutex // taken while hosts are locked
-	shared map[string]string
+	texts *host.Texts
 }
 
 // NewWorld returns a world without hosts.
@@ -59,7 +57,7 @@ func NewWorld(o Options) *World {
 		o.Images = NewImages()
 	}
 	w := &World{o: o, Clock: clock.New(clock.Options{Parallel: o.Parallel, Speed: o.Speed}), internet: internet.New(), saved: new(host.Saved),
-		images: o.Images, hosts: map[string]*host.Host{}, busy: map[string][]*request{}, shared: map[string]string{}}
+		images: o.Images, hosts: map[string]*host.Host{}, busy: map[string][]*request{}, texts: host.NewTexts()}
 	w.Network = cluster.New(o.Seed, w.Clock)
 	w.programs = w.Network.Programs()
 	w.Network.Internet = w.download
@@ -102,22 +100,11 @@ func (w *World) Host(name, ip string, number int) (*host.Host, error) {
 		return nil, err
 	}
 	h := host.New(host.Options{Name: name, IP: ip, Image: im, Seed: w.o.Seed, Clock: w.Clock, Network: w.Network, Programs: w.programs,
-		Share: w.share, OnStart: w.Network.OnStart})
+		Texts: w.texts, OnStart: w.Network.OnStart})
 	w.hosts[name] = h
 	w.order = append(w.order, name)
 	w.Network.Add(h)
 	return h, nil
-}
-
-// share returns one copy of equal texts: most of what is written on hosts is written on all of them.
-func (w *World) share(s string) string {
-	w.texts.Lock()
-	defer w.texts.Unlock()
-	if have, ok := w.shared[s]; ok {
-		return have
-	}
-	w.shared[s] = s
-	return s
 }
 
 func (w *World) download(from *host.Host, req *http.Request) (*http.Response, error) {

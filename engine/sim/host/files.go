@@ -119,11 +119,12 @@ func (t *tree) glob(dir string, parts []string) []string {
 
 // WriteFile implements task.FS.
 func (h *Host) WriteFile(_ context.Context, name string, r io.Reader, a task.Attr) error {
-	data, err := io.ReadAll(r)
-	if err != nil {
+	b := h.o.Image.buffer()
+	defer h.o.Image.buffers.Put(b)
+	if _, err := b.ReadFrom(r); err != nil {
 		return err
 	}
-	return h.write(name, string(data), a)
+	return h.write(name, h.o.Texts.Bytes(b.Bytes()), a)
 }
 
 // Write replaces a file, with the directories above it: what a program does.
@@ -157,7 +158,7 @@ func (h *Host) write(name, text string, a task.Attr) error {
 	case have == nil:
 		have = &node{mode: 0o644, owner: "root", group: "root"}
 	}
-	if strings.HasPrefix(at, "/proc/sys/") {
+	if strings.HasPrefix(at, "/proc/sys/") && (!strings.HasSuffix(text, "\n") || strings.ContainsAny(text[:len(text)-1], " \t\n")) {
 		text = strings.Join(strings.Fields(text), "\t") + "\n"
 	}
 	n := have.with(a)
@@ -268,8 +269,10 @@ func (h *Host) Unlink(name string) error {
 
 // Exists tells whether there is something at a path.
 func (h *Host) Exists(name string) bool {
-	_, err := h.stat("stat", name, true)
-	return err == nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at, err := h.files.resolve(name, true)
+	return err == nil && h.files.at(at) != nil
 }
 
 // Text is the content of a file; "" when there is none.

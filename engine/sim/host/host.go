@@ -20,6 +20,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -36,7 +37,7 @@ type Options struct {
 	Clock    Clock
 	Network  Network
 	Programs map[string]Program         // besides those of this package
-	Share    func(string) string        // returns one copy of equal texts; nil = none
+	Texts    *Texts                     // nil = of its own
 	OnStart  func(h *Host, unit string) // is told of units that start; must not call the host
 }
 
@@ -66,11 +67,11 @@ var errFull = syscall.ENOSPC
 
 // New returns a host as it is after its installation.
 func New(o Options) *Host {
-	if o.Share == nil {
-		o.Share = func(s string) string { return s }
+	if o.Texts == nil {
+		o.Texts = NewTexts()
 	}
 	h := &Host{
-		o: o, Name: o.Name, IP: o.IP, files: newTree(o.Image.base, o.Share), units: map[string]*unit{},
+		o: o, Name: o.Name, IP: o.IP, files: newTree(o.Image.base, o.Texts.One), units: map[string]*unit{},
 		packages: map[string]*installed{}, images: map[string]bool{}, running: map[string]int{}, slow: 1,
 	}
 	h.started = o.Clock.Now()
@@ -103,7 +104,9 @@ func (h *Host) id(what string, bytes int) string {
 
 func (h *Host) hash(what string) uint64 {
 	f := fnv.New64a()
-	_, _ = fmt.Fprintf(f, "%d %s %s", h.o.Seed, h.Name, what) // a hash takes everything
+	text := append(strconv.AppendUint(make([]byte, 0, 64), h.o.Seed, 10), ' ')
+	text = append(append(append(text, h.Name...), ' '), what...)
+	_, _ = f.Write(text) // a hash takes everything
 	x := f.Sum64()
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd
@@ -195,7 +198,7 @@ func (h *Host) SetSkew(d time.Duration) {
 	h.skew = d
 }
 
-func (h *Host) share(s string) string { return h.o.Share(s) }
+func (h *Host) share(s string) string { return h.o.Texts.One(s) }
 
 // Each shows every file that differs from a fresh installation, in order: its path, and mode, owner and content.
 func (h *Host) Each(show func(path, line string)) {

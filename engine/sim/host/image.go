@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/kflow/kflow/engine/task"
 )
@@ -25,6 +26,7 @@ type Image struct {
 	programs map[string]Program
 	base     *base
 	catalog  map[string]*pkg
+	buffers  sync.Pool // of *bytes.Buffer
 }
 
 // Families are the names of the images there are.

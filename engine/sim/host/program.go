@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/exec"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -69,7 +70,7 @@ func (h *Host) take(ctx context.Context, what string, d time.Duration) error {
 	turn, slow := h.runs, h.slow
 	h.mu.Unlock()
 	const spread = 0.3
-	part := float64(h.hash(fmt.Sprint(what, turn))%1000)/1000 - 0.5
+	part := float64(h.hash(what+strconv.FormatUint(turn, 10))%1000)/1000 - 0.5
 	return h.o.Clock.Sleep(ctx, time.Duration(float64(d)*slow*(1+spread*part)))
 }
 

@@ -144,6 +144,9 @@ func (t *tree) resolve(name string, follow bool) (string, error) {
 		return "", errors.New("path is not absolute")
 	}
 	name = path.Clean(name)
+	if t.direct(name, follow) {
+		return name, nil
+	}
 	for hops := 0; ; hops++ {
 		if hops > 40 {
 			return "", errLoop
@@ -154,6 +157,16 @@ func (t *tree) resolve(name string, follow bool) (string, error) {
 		}
 		name = next
 	}
+}
+
+// direct tells whether a clean path leads to its end without a link: what a tree has at a path lies in directories, so that
+// where there is something, there is no link on the way.
+func (t *tree) direct(name string, follow bool) bool {
+	if n := t.at(name); n != nil {
+		return !follow || n.mode&fs.ModeSymlink == 0
+	}
+	dir := t.at(path.Dir(name))
+	return dir != nil && dir.mode.IsDir()
 }
 
 // oneLink replaces the first symbolic link of a path by where it points.
