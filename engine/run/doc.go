@@ -16,7 +16,8 @@
 // are sent), the text of `when`, and the fingerprints of what the parameters read from other tasks; not the lazy
 // parameters, not positions, not the order of keys. A skipped instance stays skipped while the text of its condition is
 // the same: the condition may well be false now because of what the run has done. The same holds for the conditions of
-// blocks, which are recorded as they are entered.
+// blocks, which are recorded as they are entered. Where the finally of a block has run, its steps hold together or not at
+// all (see findUndone).
 //
 // # Secrets
 //

@@ -135,11 +135,18 @@ func (s *Session) holds(l *leaf, in sched.Instance, prior *checkpoint.Instance) 
 	if err != nil || w.fingerprint != d.Fingerprint {
 		return nil
 	}
+	return earlierOutcome(d)
+}
+
+// earlierOutcome is what a log says came out; nil where its outputs can't be read.
+func earlierOutcome(d *checkpoint.Done) *outcome {
 	o := &outcome{status: d.Status, changed: d.Changed, changes: d.Changes, fingerprint: d.Fingerprint, parts: d.Parts}
 	if len(d.Outputs) > 0 {
-		if o.outputs, err = decode(d.Outputs); err != nil {
+		v, err := decode(d.Outputs)
+		if err != nil {
 			return nil
 		}
+		o.outputs = v
 	}
 	return o
 }
@@ -187,33 +194,6 @@ func (s *Session) lastStartOf(in sched.Instance) int64 {
 	}
 	s.starts[in] = t
 	return t
-}
-
-// undoneBy finds what the finally of a block has undone: where it ran although the block was not through, the block
-// starts afresh.
-func (s *Session) undoneBy(spec sched.Spec) error {
-	probe, err := sched.New(spec)
-	if err != nil || s.Prior == nil {
-		return err
-	}
-	var have []sched.Preset
-	for _, l := range s.leaves {
-		for _, h := range l.Hosts {
-			in := sched.Instance{Task: l.Index, Host: h}
-			switch p := s.Prior.Instances[s.plan.Name(in)]; {
-			case p == nil || l.Task.Run == playbook.OnDemand:
-			case p.Done != nil:
-				have = append(have, sched.Preset{Instance: in, Status: p.Done.Status})
-			case tolerated(p):
-				have = append(have, sched.Preset{Instance: in, Status: p.Status, Allowed: true})
-			}
-		}
-	}
-	dropped, err := probe.Preset(have)
-	for _, p := range dropped {
-		s.undone[p.Instance] = true
-	}
-	return err
 }
 
 // sameMachine tells whether the machine behind a host name is the one it was. A replaced host starts afresh.

@@ -127,7 +127,7 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	if err := s.connect(ctx); err != nil {
 		return s.notConnected(ctx, err)
 	}
-	if err := s.stopHosts(); err != nil {
+	if err := s.lookBack(); err != nil {
 		return s.notConnected(ctx, err)
 	}
 	summary, err := s.sched.Run(ctx, s, s)
@@ -135,16 +135,25 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	return s.end(summary, interrupted, err)
 }
 
-// schedule makes the scheduler, and finds what of an earlier session does not count any more.
+// schedule makes the scheduler.
 func (s *Session) schedule() error {
+	var err error
+	if s.sched, err = sched.New(s.spec()); err != nil {
+		return fmt.Errorf("the plan can't be carried out: %w", err)
+	}
+	return nil
+}
+
+func (s *Session) spec() sched.Spec {
 	spec := *s.plan.Spec
 	spec.Limits, spec.Clock = s.Limits, s.Clock
 	spec.Tasks = s.withReuse(spec.Tasks)
-	var err error
-	if s.sched, err = sched.New(spec); err != nil {
-		return fmt.Errorf("the plan can't be carried out: %w", err)
-	}
-	if err := s.undoneBy(spec); err != nil {
+	return spec
+}
+
+// lookBack finds, before anything is started, what of earlier sessions does not count any more, and what they left open.
+func (s *Session) lookBack() error {
+	if err := errors.Join(s.findUndone(), s.stopHosts()); err != nil {
 		return fmt.Errorf("resume: %w", err)
 	}
 	return nil

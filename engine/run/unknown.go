@@ -6,7 +6,6 @@ import (
 	"github.com/kflow/kflow/engine/checkpoint"
 	"github.com/kflow/kflow/engine/event"
 	"github.com/kflow/kflow/engine/job"
-	"github.com/kflow/kflow/engine/plan"
 	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/sched"
 )
@@ -35,8 +34,8 @@ func (s *Session) stopHosts() error {
 	if s.Prior == nil {
 		return nil
 	}
-	s.known = recalled{s}
-	defer func() { s.known = s }()
+	forget := s.recall()
+	defer forget()
 	for _, l := range s.leaves {
 		for _, h := range l.Hosts {
 			in := sched.Instance{Task: l.Index, Host: h}
@@ -73,22 +72,4 @@ func (s *Session) mayHaveHappened(l *leaf, in sched.Instance, prior *checkpoint.
 	}
 	w, err := s.resolve(in, nil)
 	return err == nil && w.action
-}
-
-// recalled is what is known of a run before it goes on: what earlier sessions found.
-type recalled struct{ *Session }
-
-// Outcome implements plan.Known.
-func (r recalled) Outcome(leaf, host int) (plan.Outcome, bool) {
-	i := r.Prior.Instances[r.plan.Name(sched.Instance{Task: leaf, Host: host})]
-	if i == nil || i.Done == nil {
-		return plan.Outcome{}, false
-	}
-	o := plan.Outcome{Status: i.Done.Status, Changed: i.Done.Changed}
-	if len(i.Done.Outputs) == 0 {
-		return o, true
-	}
-	v, err := decode(i.Done.Outputs)
-	o.Outputs = v
-	return o, err == nil
 }
