@@ -131,7 +131,7 @@ func Run(ctx context.Context, c Config) (Result, error) {
 		return s.notConnected(ctx, err)
 	}
 	summary, err := s.sched.Run(ctx, s, s)
-	interrupted := errors.Is(context.Cause(ctx), sched.ErrInterrupted) || errors.Is(err, sched.ErrInterrupted)
+	interrupted := errors.Is(context.Cause(ctx), sched.ErrInterrupted) || errors.Is(err, sched.ErrInterrupted) // else it came too late
 	return s.end(summary, interrupted, err)
 }
 

@@ -65,6 +65,32 @@ func TestTheFirstSignalLetsWhatRunsFinish(t *testing.T) {
 	})
 }
 
+func TestASignalInTheVeryLastTaskIsNoInterruption(t *testing.T) {
+	for name, c := range map[string]struct {
+		book string
+		exit int
+		ends string
+	}{
+		"all was done":        {"  - {id: a, act: slow}\n", 0, "a@h1 changed"},
+		"something was left":  {"  - {id: a, act: slow}\n  - {id: b, needs: [a], put: {key: b}}\n", 130, "a@h1 changed\nb@h1 cancelled"},
+		"it would be retried": {"  - {id: a, allow_failure: true, retry: {attempts: 2}, act: fails}\n", 130, "a@h1 failed (allowed)"},
+		"it failed":           {"  - {id: a, act: fails}\n", 3, "a@h1 failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newSite(t, "h1")
+				s.program("slow", takes(time.Minute))
+				s.program("fails", exits(1, ""))
+				s.interruptAt(event.InstanceStarted, "a@h1")
+				r := s.run(c.book).want(c.exit, c.ends)
+				if end := r.of(event.RunEnded)[0]; r.Interrupted != (c.exit == 130) || end.Exit != c.exit {
+					t.Errorf("%+v, %+v", r.Result, end)
+				}
+			})
+		})
+	}
+}
+
 func TestTheSecondSignalEndsWhatRuns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, "h1")

@@ -136,6 +136,7 @@ func (r *run) omit(i inst) {
 
 // giveUp ends an instance, or all of a group, because the run is stopped: with its last failure if it has tried.
 func (r *run) giveUp(i inst) {
+	r.cut = true
 	if r.nodes[r.nodeOf[i]].isGroup() {
 		r.refuse(i, cCancelled, r.giveUp)
 		return
@@ -222,6 +223,7 @@ func (r *run) halt(to level, cause error) {
 			continue
 		}
 		if r.state[i] == sRetry && r.nodes[r.nodeOf[i]].isGroup() {
+			r.cut = true
 			r.leave(i)
 			continue
 		}

@@ -139,7 +139,7 @@ func (r *run) hasAttempt(n *node, gi inst) bool {
 	if _, stopped := r.stopped[r.host(gi)]; stopped {
 		return false
 	}
-	return n.retry.Attempts > 1 && r.trail(gi).attempt < n.retry.Attempts && r.mayStart(n)
+	return n.retry.Attempts > 1 && r.trail(gi).attempt < n.retry.Attempts && r.mayGoOn(n)
 }
 
 // restart begins a group again at its first step: what is inside forgets that it has run.

@@ -54,7 +54,17 @@ func (r *run) attempted(i inst, res Result) {
 }
 
 func (r *run) mayRetry(n *node, c code, res Result, attempt int) bool {
-	return r.mayStart(n) && c.failure() && c != cUnknown && attempt < n.retry.Attempts && (n.asked || res.Retryable)
+	again := c.failure() && c != cUnknown && attempt < n.retry.Attempts && (n.asked || res.Retryable)
+	return again && r.mayGoOn(n)
+}
+
+// mayGoOn tells whether a stop lets instances of a node be tried again, and keeps in mind that it does not.
+func (r *run) mayGoOn(n *node) bool {
+	if r.mayStart(n) {
+		return true
+	}
+	r.cut = true
+	return false
 }
 
 func (r *run) wakeIn(wait time.Duration, i inst) {

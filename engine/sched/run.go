@@ -34,6 +34,7 @@ type run struct {
 	stops    <-chan error
 	level    level
 	stopping error // cause
+	cut      bool  // the stop has kept something from being done
 }
 
 // level says how far a run is stopped.
@@ -215,6 +216,9 @@ func (r *run) loop(done <-chan struct{}, cause func() error) (err error) {
 			done = nil
 			r.halt(cancelled, cause())
 		}
+	}
+	if r.level == finishing && !r.cut {
+		return nil
 	}
 	return r.stopping
 }

@@ -41,8 +41,9 @@ func (s *Scheduler) Stop(cause error) {
 }
 
 // Run carries the Spec out. The end of ctx cancels everything, running instances too; Run then waits for these to return.
-// obs may be nil. The error is nil if every instance has come to its end, be it good or bad; otherwise it is the cause of
-// the end of ctx, the cause given to Stop, a *CommitError or a *StuckError. The Summary is valid in each case.
+// obs may be nil. The error is nil if every instance has come to its end, be it good or bad, also after a Stop that came
+// too late to keep anything from it; otherwise it is the cause of the end of ctx, the cause given to Stop, a *CommitError or
+// a *StuckError. The Summary is valid in each case.
 func (s *Scheduler) Run(ctx context.Context, exec Executor, obs Observer) (Summary, error) {
 	if obs == nil {
 		obs = nobody{}
