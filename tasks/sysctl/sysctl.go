@@ -30,7 +30,9 @@ br_netfilter, net.bridge.bridge-nf-call-iptables (kubernetes/kubernetes#127593, 
 		New: func() task.Task { return new(Sysctl) },
 		Examples: []task.Example{{
 			Title: "What Kubernetes needs",
-			YAML: `- id: kernel
+			YAML: `- id: modules
+  modprobe: [br_netfilter]
+- id: kernel
   needs: [modules]
   sysctl:
     file: /etc/sysctl.d/95-kubernetes.conf
