@@ -16,6 +16,9 @@ import (
 // maxServing is how many calls of the other side are carried out at once; more are refused.
 const maxServing = 1024
 
+// keepBuffer is the largest buffer in bytes that a connection keeps for its next frame: a run has thousands of connections.
+const keepBuffer = 16 << 10
+
 // ErrClosed is the cause of the end of a Peer that was closed on this side.
 var ErrClosed = errors.New("the connection was closed")
 
@@ -265,7 +268,7 @@ func (p *Peer) send(typ string, id uint64, v any, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if cap(buf) <= MaxData {
+	if cap(buf) <= keepBuffer {
 		p.buf = buf // kept for the next frame, unless a rare large one made it so
 	}
 	if _, err := p.w.Write(buf); err != nil {

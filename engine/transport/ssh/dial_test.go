@@ -154,6 +154,29 @@ func TestDialAndDo(t *testing.T) {
 	})
 }
 
+// An agent is megabytes: connections to a thousand hosts must not hold a thousand copies.
+func TestAllConnectionsShareTheAgents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		asked := map[string]int{}
+		d := l.dialer(func(o *Options) {
+			get := o.Agents
+			o.Agents = func(arch string) (binaries.Binary, error) { asked[arch]++; return get(arch) }
+		})
+		defer l.end(d)
+		for _, s := range []*sshd{l.server("one"), l.server("two"), l.server("three")} {
+			c, err := d.Dial(t.Context(), target(s, l.key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+		}
+		if len(asked) != 2 || asked["amd64"] != 1 || asked["arm64"] != 1 {
+			t.Errorf("agents were made %v times", asked)
+		}
+	})
+}
+
 // Login shells print what they like, on standard output too, and not always whole lines.
 func TestNoiseOfLoginShells(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

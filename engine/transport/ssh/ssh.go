@@ -105,6 +105,7 @@ func New(o Options) *Dialer {
 	if o.Agents == nil {
 		o.Agents = binaries.For
 	}
+	o.Agents = remembering(o.Agents)
 	if o.Notify == nil {
 		o.Notify = func(string, string) {}
 	}
@@ -119,6 +120,20 @@ func New(o Options) *Dialer {
 	d.sudoPasswords = newSudoPasswords(o.Ask)
 	d.config = sync.OnceValues(func() (*config, error) { return loadConfig(o) })
 	return d
+}
+
+// remembering gets each agent once: all connections share it, and it is megabytes.
+func remembering(get func(arch string) (binaries.Binary, error)) func(arch string) (binaries.Binary, error) {
+	var mu sync.Mutex
+	known := map[string]func() (binaries.Binary, error){}
+	return func(arch string) (binaries.Binary, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if known[arch] == nil {
+			known[arch] = sync.OnceValues(func() (binaries.Binary, error) { return get(arch) })
+		}
+		return known[arch]()
+	}
 }
 
 // session names a host's part of the session: one machine may stand in the inventory twice.
