@@ -38,6 +38,16 @@ type Options struct {
 	Session  string        // names what belongs together: an agent ends the one before it of the same session and Dir
 	Prefer   []string      // addresses that kflow knows this host by, see facts.Gather
 	Grace    time.Duration // between SIGTERM and SIGKILL; 0 = that of package host
+
+	// Machine makes what requests are carried out on, and its facts; nil = the machine this process runs on. For tests
+	// that have a simulated host behind a real connection.
+	Machine func(context.Context, Controller) (task.Host, *task.Facts, error)
+}
+
+// Controller is kflow, as the agent reaches it.
+type Controller interface {
+	task.Controller
+	host.Source
 }
 
 // Serve serves one connection and returns when it has ended; nil is a regular end.
@@ -49,12 +59,10 @@ func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	defer release()
 	s := &server{o: o}
 	s.remote = newRemote()
-	s.host = host.New(host.Options{Controller: s.remote, Source: s.remote, Store: s.store(), Grace: o.Grace})
-	f, err := facts.Gather(ctx, s.host, o.Prefer...)
+	f, err := s.machine(ctx)
 	if err != nil {
 		return fmt.Errorf("facts: %w", err)
 	}
-	s.host.SetFacts(f)
 	if _, err := io.WriteString(out, wire.Marker(o.Nonce, "ready")); err != nil {
 		return err
 	}
@@ -72,6 +80,21 @@ func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 		return err
 	}
 	return nil
+}
+
+// machine makes the host of this agent, and gathers its facts.
+func (s *server) machine(ctx context.Context) (f *task.Facts, err error) {
+	if s.o.Machine != nil {
+		s.host, f, err = s.o.Machine(ctx, s.remote)
+		return f, err
+	}
+	m := host.New(host.Options{Controller: s.remote, Source: s.remote, Store: s.store(), Grace: s.o.Grace})
+	if f, err = facts.Gather(ctx, m, s.o.Prefer...); err != nil {
+		return nil, err
+	}
+	m.SetFacts(f)
+	s.host = m
+	return f, nil
 }
 
 // endLimit is how long handlers may take to end, beyond the grace of programs.
@@ -129,7 +152,7 @@ func (l *listener) Read(p []byte) (int, error) {
 
 type server struct {
 	o      Options
-	host   *host.Machine
+	host   task.Host
 	remote *remote
 	peer   *wire.Peer
 }

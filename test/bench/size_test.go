@@ -1,0 +1,6 @@
+//go:build !race
+
+package bench
+
+// manyHostsSize is the number of hosts of TestManyHosts.
+const manyHostsSize = 500
