@@ -134,7 +134,7 @@ func (a *adm) preflight(control bool) bool {
 		check("FileContent--proc-sys-net-bridge-bridge-nf-call-iptables", setTo1(a.h, "net/bridge/bridge-nf-call-iptables"),
 			"/proc/sys/net/bridge/bridge-nf-call-iptables does not exist or is not set to 1")
 	}
-	check("FileExisting-conntrack", a.h.Installed("conntrack") != "" || a.h.Installed("conntrack-tools") != "", "conntrack not found in system path")
+	check("FileExisting-conntrack", a.h.Which("conntrack") != "", "conntrack not found in system path")
 	files := []string{kubernetesDir + "kubelet.conf"}
 	if control {
 		for _, name := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"} {

@@ -3,6 +3,7 @@ package host
 import (
 	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,6 +11,8 @@ import (
 // pkg is a package that can be had.
 type pkg struct {
 	name     string
+	origin   string   // of the repositories that have it
+	provides []string // further names by which it can be asked for
 	versions []string // newest first; of Kubernetes none: they depend on the repositories of the host
 	files    []pkgFile
 	units    []string // that it brings; started on Debian
@@ -33,9 +36,14 @@ type installed struct {
 func (im *Image) packages() map[string]*pkg {
 	all := map[string]*pkg{}
 	add := func(version string, p pkg) {
-		p.versions = []string{im.full(version)}
+		if version != "" {
+			p.versions = []string{im.full(version)}
+		}
 		if p.takes == 0 {
 			p.takes = 700 * time.Millisecond
+		}
+		if p.origin == "" {
+			p.origin = distribution
 		}
 		all[p.name] = &p
 	}
@@ -45,6 +53,32 @@ func (im *Image) packages() map[string]*pkg {
 	for _, name := range []string{"ipvsadm", "ipset", "diffutils"} {
 		add("1.31", pkg{name: name, files: program(name)})
 	}
+	add("1.4.7", pkg{name: "conntrack", files: program("conntrack")})
+	im.daemons(add)
+	im.dockerPackages(add)
+	im.kubernetesPackages(add)
+	if im.manager == "apt" {
+		return all
+	}
+	add("1.4.6", pkg{name: "conntrack-tools", provides: []string{"conntrack"}, files: program("conntrack")})
+	delete(all, "conntrack")
+	add("8", pkg{name: "epel-release", files: []pkgFile{{"/etc/yum.repos.d/epel.repo",
+		"[epel]\nname=Extra Packages for Enterprise Linux\nmetalink=https://mirrors.fedoraproject.org/metalink?repo=epel\nenabled=1\ngpgcheck=1\ngpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-EPEL\n", 0o644}}})
+	if im.manager == "dnf" { // CentOS 7 has it itself
+		add("1.7.1", pkg{name: "bridge-utils", origin: epel, files: program("brctl")})
+		add("4.3.0", pkg{name: "python3-dnf-plugin-versionlock", files: versionlock("/etc/dnf/plugins/")})
+	} else {
+		add("1.1.31", pkg{name: "yum-plugin-versionlock", files: versionlock("/etc/yum/pluginconf.d/")})
+	}
+	return all
+}
+
+func versionlock(dir string) []pkgFile {
+	return []pkgFile{{dir + "versionlock.conf", "[main]\nenabled = 1\nlocklist = " + dir + "versionlock.list\n", 0o644}, {dir + "versionlock.list", "\n", 0o644}}
+}
+
+// daemons are services of the distribution.
+func (im *Image) daemons(add func(string, pkg)) {
 	chrony, conf := "chrony", "/etc/chrony/chrony.conf"
 	if im.manager != "apt" {
 		chrony, conf = "chronyd", "/etc/chrony.conf"
@@ -54,29 +88,69 @@ func (im *Image) packages() map[string]*pkg {
 		files: append(daemon("/usr/sbin/haproxy", "haproxy"), pkgFile{"/etc/haproxy/haproxy.cfg", "global\n\ndefaults\n", 0o644})})
 	add("2.2.7", pkg{name: "keepalived", units: []string{"keepalived.service"},
 		files: append(daemon("/usr/sbin/keepalived", "keepalived"), pkgFile{"/etc/keepalived/keepalived.conf.sample", "! sample\n", 0o644})})
-	add("1.6.33", pkg{name: "containerd.io", files: daemon("/usr/bin/containerd", "containerd", "ctr", "runc"), units: []string{"containerd.service"}, takes: 4 * time.Second})
-	add("24.0.9", pkg{name: "docker-ce-cli", files: program("docker"), takes: 3 * time.Second})
-	add("24.0.9", pkg{name: "docker-ce", files: daemon("/usr/bin/dockerd", "docker"), units: []string{"docker.service"}, needs: []string{"containerd.io", "docker-ce-cli"}, takes: 5 * time.Second})
-	all["kubeadm"] = &pkg{name: "kubeadm", files: program("kubeadm"), needs: []string{"kubelet", "cri-tools"}, takes: 2 * time.Second}
-	all["kubectl"] = &pkg{name: "kubectl", files: program("kubectl"), takes: 2 * time.Second}
-	all["kubelet"] = &pkg{name: "kubelet", files: daemon("/usr/bin/kubelet", "kubelet"), units: []string{"kubelet.service"}, needs: []string{"kubernetes-cni", "conntrack", "socat"}, takes: 3 * time.Second}
-	add("1.29.0", pkg{name: "cri-tools", files: program("crictl")})
+	if im.manager == "apt" {
+		add("1.6.20", pkg{name: "containerd", files: daemon("/usr/bin/containerd", "containerd", "ctr"), units: []string{"containerd.service"}, needs: []string{"runc"}, takes: 4 * time.Second})
+		add("1.1.5", pkg{name: "runc", files: []pkgFile{{"/usr/sbin/runc", "simulated runc version 1.1.5\n", 0o755}}})
+	}
+}
+
+// dockerPackages are those of Docker's own repository. Its containerd.io comes with a configuration that switches the CRI
+// off.
+func (im *Image) dockerPackages(add func(string, pkg)) {
+	conf := pkgFile{"/etc/containerd/config.toml", "disabled_plugins = [\"cri\"]\n", 0o644}
+	add("1.6.33", pkg{name: "containerd.io", origin: docker, files: append(daemon("/usr/bin/containerd", "containerd", "ctr", "runc"), conf),
+		units: []string{"containerd.service"}, takes: 4 * time.Second})
+	needs := []string{"containerd.io", "docker-ce-cli"}
+	socket := pkgFile{"/usr/lib/systemd/system/docker.socket", "[Unit]\nDescription=Docker Socket for the API\n[Socket]\nListenStream=/run/docker.sock\n[Install]\nWantedBy=sockets.target\n", 0o644}
+	files := append(daemon("/usr/bin/dockerd", "docker"), socket)
+	cli := pkg{name: "docker-ce-cli", origin: docker, files: program("docker"), takes: 3 * time.Second}
+	engine := pkg{name: "docker-ce", origin: docker, files: files, units: []string{"docker.service"}, needs: needs, takes: 5 * time.Second}
+	for _, version := range []string{"26.1.4", "24.0.9", "20.10.24", "18.06.1.ce"} {
+		for _, p := range []*pkg{&cli, &engine} {
+			if version != "18.06.1.ce" || im.ID == "centos7" && p.name == "docker-ce" {
+				p.versions = append(p.versions, im.full(version))
+			}
+		}
+	}
+	add("", cli)
+	add("", engine)
+	for _, name := range []string{"docker-buildx-plugin", "docker-compose-plugin"} {
+		add("0.14.0", pkg{name: name, origin: docker})
+	}
+}
+
+// kubernetesPackages are those of the repositories of Kubernetes.
+func (im *Image) kubernetesPackages(add func(string, pkg)) {
+	add("", pkg{name: "kubeadm", origin: kubernetes, files: program("kubeadm"), needs: []string{"kubelet", "cri-tools"}, takes: 2 * time.Second})
+	add("", pkg{name: "kubectl", origin: kubernetes, files: program("kubectl"), takes: 2 * time.Second})
+	add("", pkg{name: "kubelet", origin: kubernetes, files: daemon("/usr/bin/kubelet", "kubelet"), units: []string{"kubelet.service"},
+		needs: []string{"kubernetes-cni", "conntrack", "socat"}, takes: 3 * time.Second})
+	add("1.29.0", pkg{name: "cri-tools", origin: kubernetes, files: program("crictl")})
 	var plugins []pkgFile
 	for _, name := range []string{"bridge", "host-local", "loopback", "portmap"} {
 		plugins = append(plugins, pkgFile{"/opt/cni/bin/" + name, "simulated " + name + " of the package\n", 0o755})
 	}
-	add("1.3.0", pkg{name: "kubernetes-cni", files: plugins})
-	if im.manager != "apt" {
-		all["conntrack"] = all["conntrack-tools"]
+	add("1.3.0", pkg{name: "kubernetes-cni", origin: kubernetes, files: plugins})
+}
+
+// find is the package of a name, or the one that provides it; nil when there is none.
+func (im *Image) find(name string) *pkg {
+	if p := im.catalog[name]; p != nil {
+		return p
 	}
-	return all
+	for _, p := range im.catalog {
+		if slices.Contains(p.provides, name) {
+			return p
+		}
+	}
+	return nil
 }
 
 // plainPackages bring nothing that matters here.
 func plainPackages() map[string]string {
 	all := map[string]string{}
-	for _, name := range strings.Fields(`socat conntrack conntrack-tools curl wget vim git jq tar gzip unzip bash-completion nfs-common nfs-utils net-tools telnet
-		lrzsz tree psmisc rsync sysstat iotop iftop htop ca-certificates gnupg gpg apt-transport-https software-properties-common lsb-release yum-utils
+	for _, name := range strings.Fields(`socat curl wget vim git jq tar gzip unzip bash-completion nfs-common nfs-utils net-tools telnet
+		lrzsz tree psmisc rsync sysstat iotop iftop ca-certificates gnupg gpg apt-transport-https software-properties-common lsb-release yum-utils
 		device-mapper-persistent-data lvm2 epel-release ebtables ethtool iproute iproute2 iptables iptables-services libseccomp libseccomp2 kmod tzdata
 		openssl python3 make gcc ntpdate ntp open-iscsi iscsi-initiator-utils dnf-plugins-core policycoreutils container-selinux bridge-utils nmap-ncat
 		netcat-openbsd cron sudo procps procps-ng util-linux`) {
@@ -114,32 +188,13 @@ func (im *Image) full(version string) string {
 // kubernetesVersion finds the minor version that the address of a repository names.
 func kubernetesVersion() *regexp.Regexp { return regexp.MustCompile(`v1\.(\d+)`) }
 
-// Versions are the versions of a package that the repositories of the host have, newest first.
-func (h *Host) Versions(name string) []string {
-	p := h.o.Image.catalog[name]
-	if p == nil || len(p.versions) > 0 {
-		if p == nil {
-			return nil
-		}
+// kubernetes are the versions of a package in a repository: one minor version in the new ones, up to 1.28 in the old.
+func (im *Image) kubernetes(url string, p *pkg) []string {
+	if len(p.versions) > 0 {
 		return p.versions
 	}
-	var out []string
-	for _, pattern := range []string{"/etc/apt/sources.list.d/*.sources", "/etc/apt/sources.list.d/*.list", "/etc/yum.repos.d/*.repo"} {
-		files, _ := h.match(pattern)
-		for _, file := range files {
-			text := h.Text(file)
-			if strings.Contains(text, "kubernetes") || strings.Contains(text, "pkgs.k8s.io") {
-				out = append(out, h.o.Image.kubernetes(text)...)
-			}
-		}
-	}
-	return out
-}
-
-// kubernetes are the versions in a repository: one minor version in the new ones, up to 1.28 in the old.
-func (im *Image) kubernetes(text string) []string {
 	var minors []string
-	if m := kubernetesVersion().FindStringSubmatch(text); m != nil {
+	if m := kubernetesVersion().FindStringSubmatch(url); m != nil {
 		minors = []string{m[1]}
 	} else {
 		for minor := 28; minor >= 11; minor-- {
@@ -147,6 +202,9 @@ func (im *Image) kubernetes(text string) []string {
 		}
 	}
 	suffix := map[string]string{"apt": "-1.1", "dnf": "-150500.1.1", "yum": "-0"}[im.manager]
+	if strings.Contains(url, "/v1.") && im.manager == "yum" {
+		suffix = "-150500.1.1"
+	}
 	var out []string
 	for _, minor := range minors {
 		for patch := 20; patch >= 0; patch-- {
@@ -160,7 +218,7 @@ func (im *Image) kubernetes(text string) []string {
 func (h *Host) put(p *pkg, version string) error {
 	for _, f := range p.files {
 		text := f.text
-		if len(p.versions) == 0 {
+		if len(p.versions) == 0 || p.origin == docker && f.mode == 0o755 {
 			text = strings.TrimSpace(text) + " version " + strings.SplitN(version, "-", 2)[0] + "\n"
 		}
 		if strings.HasPrefix(f.path, "/etc/") && h.Exists(f.path) {

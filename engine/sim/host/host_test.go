@@ -99,6 +99,14 @@ func TestPackagesBringPrograms(t *testing.T) {
 		if h.Which("haproxy") != "" {
 			t.Errorf("%s: haproxy is there before it is installed", family)
 		}
+		if family == "debian12" {
+			if o, err := h.Run(t.Context(), task.Cmd(install...)); err != nil || o.OK() {
+				t.Errorf("apt-get installs without any list of packages: %+v, %v", o, err)
+			}
+			if o, err := h.Run(t.Context(), task.Cmd("apt-get", "update")); err != nil || !o.OK() {
+				t.Fatalf("apt-get update: %+v, %v", o, err)
+			}
+		}
 		o, err := h.Run(t.Context(), task.Cmd(install...))
 		if err != nil || !o.OK() || h.Which("haproxy") == "" {
 			t.Errorf("%s: %+v, %v", family, o, err)

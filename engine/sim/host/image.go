@@ -137,7 +137,7 @@ func (im *Image) settings() {
 		return
 	}
 	im.file("/etc/yum.conf", "[main]\ngpgcheck=1\n", 0o644)
-	im.file("/etc/yum.repos.d/CentOS-Base.repo", "[base]\nname=CentOS-$releasever - Base\nmirrorlist=http://mirrorlist.centos.org/?release=$releasever&arch=$basearch&repo=os\n#baseurl=http://mirror.centos.org/centos/$releasever/os/$basearch/\ngpgcheck=1\n", 0o644)
+	im.file("/etc/yum.repos.d/CentOS-Base.repo", "[base]\nname=CentOS-$releasever - Base\n#mirrorlist=http://mirrorlist.centos.org/?release=$releasever&arch=$basearch&repo=os\nbaseurl=http://vault.centos.org/7.9.2009/os/$basearch/\ngpgcheck=1\n", 0o644)
 }
 
 // kernelFiles are those of /proc and /sys.
@@ -163,7 +163,7 @@ func (im *Image) kernelFiles() {
 func (im *Image) notInstalled() []string {
 	names := []string{"haproxy", "keepalived", "ipvsadm", "ipset", "containerd", "ctr", "crictl", "nerdctl", "docker"}
 	for name := range im.programs {
-		foreign := map[string]bool{"apt-get": true, "apt-cache": true, "apt-mark": true, "dpkg": true, "dpkg-query": true}[name]
+		foreign := map[string]bool{"apt-get": true, "apt-cache": true, "apt-mark": true, "dpkg": true, "dpkg-deb": true, "dpkg-query": true}[name]
 		red := map[string]bool{"dnf": true, "yum": true, "rpm": true, "setenforce": true, "getenforce": true, "nmcli": true}[name]
 		if foreign && im.manager != "apt" || red && im.manager == "apt" || name == "dnf" && im.manager == "yum" {
 			names = append(names, name)

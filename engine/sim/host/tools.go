@@ -2,7 +2,6 @@ package host
 
 import (
 	"io/fs"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -17,10 +16,10 @@ func (im *Image) tools() map[string]Program {
 		"systemctl": systemctl, "journalctl": journalctl, "hostnamectl": hostnamectl, "timedatectl": timedatectl,
 		"modprobe": modprobe, "swapoff": swapoff, "setenforce": setenforce, "pgrep": pgrep, "pidof": pidof,
 		"shutdown": shutdown, "reboot": shutdown, "true": quiet(0), "false": func(*Proc) int { return 1 }, "sync": quiet(0),
-		"apt-get": aptGet, "apt-cache": aptCache, "apt-mark": aptMark, "dpkg": quiet(0), "dpkg-query": dpkgQuery,
+		"apt-get": aptGet, "apt-cache": aptCache, "apt-mark": aptMark, "dpkg": dpkg, "dpkg-deb": dpkgDeb, "dpkg-query": dpkgQuery,
 		"dnf": dnf, "yum": dnf, "rpm": rpm,
 		"haproxy": haproxy, "keepalived": quiet(0), "ipvsadm": quiet(0), "ipset": quiet(0),
-		"containerd": containerd, "ctr": ctr, "crictl": crictl, "ip": ipTool, "uname": uname, "diff": quiet(0),
+		"docker": dockerTool, "containerd": containerd, "ctr": ctr, "crictl": crictl, "ip": ipTool, "uname": uname, "diff": quiet(0),
 	}
 }
 
@@ -100,18 +99,18 @@ func (h *Host) loadModule(name string) {
 		h.files.set(path, &node{mode: 0o644, owner: "root", group: "root", data: h.share(text), mtime: h.now()})
 	}
 	put("/proc/modules", loaded+name+" 40960 0 - Live 0x0\n")
+	value := "0\n"
+	if name == "br_netfilter" && h.o.Image.ID != "centos7" { // which switches it off in its own settings
+		value = "1\n"
+	}
 	for _, key := range settings[name] {
-		put("/proc/sys/"+key, "0\n")
+		put("/proc/sys/"+key, value)
 	}
 }
 
 func swapoff(p *Proc) int {
 	p.Take(1500 * time.Millisecond)
-	first, _, _ := cutLine(p.Host.Text("/proc/swaps"))
-	h := p.Host
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.files.set("/proc/swaps", &node{mode: 0o444, owner: "root", group: "root", data: h.share(first + "\n"), mtime: h.now()})
+	p.Host.setSwaps(nil)
 	return 0
 }
 
@@ -174,74 +173,6 @@ func ipTool(p *Proc) int {
 func shutdown(p *Proc) int {
 	p.Host.Reboot()
 	return 0
-}
-
-// Reboot starts the host anew: what lives in memory is gone, what is set for the next boot holds.
-func (h *Host) Reboot() {
-	h.mu.Lock()
-	h.boots++
-	for name := range h.files.own {
-		for _, memory := range []string{"/run/", "/tmp/", "/proc/", "/sys/"} {
-			if strings.HasPrefix(name, memory) {
-				delete(h.files.own, name)
-			}
-		}
-	}
-	units := slices.Sorted(maps.Keys(h.units))
-	h.units = map[string]*unit{}
-	h.mu.Unlock()
-	h.boot(units)
-}
-
-// boot brings up what is set for the start of the host.
-func (h *Host) boot(known []string) {
-	if !strings.Contains("\n"+h.Text("/etc/fstab"), " swap ") || onlyComments(h.Text("/etc/fstab"), " swap ") {
-		first, _, _ := cutLine(h.Text("/proc/swaps"))
-		h.mu.Lock()
-		h.files.set("/proc/swaps", &node{mode: 0o444, owner: "root", group: "root", data: first + "\n"})
-		h.mu.Unlock()
-	}
-	if h.o.Image.selinux && strings.Contains(h.Text("/etc/selinux/config"), "SELINUX=permissive") {
-		_ = h.write("/sys/fs/selinux/enforce", "0", task.Attr{})
-	}
-	h.mu.Lock()
-	h.files.set("/proc/sys/kernel/hostname", &node{mode: 0o644, owner: "root", group: "root", data: h.files.at("/etc/hostname").data})
-	h.mu.Unlock()
-	lists, _ := h.match("/etc/modules-load.d/*.conf")
-	for _, name := range lists {
-		for _, module := range strings.Fields(h.Text(name)) {
-			if slices.Contains(h.o.Image.modules, module) {
-				h.loadModule(module)
-			}
-		}
-	}
-	settings, _ := h.match("/etc/sysctl.d/*.conf")
-	for _, name := range settings {
-		for line := range strings.Lines(h.Text(name)) {
-			if key, value, ok := strings.Cut(line, "="); ok && line[0] != '#' {
-				_ = h.write("/proc/sys/"+strings.ReplaceAll(strings.TrimSpace(key), ".", "/"), value, task.Attr{})
-			}
-		}
-	}
-	enabled, _ := h.List(strings.TrimSuffix(wants, "/"))
-	for _, unit := range enabled {
-		h.Start(unit.Name)
-	}
-	for _, name := range known {
-		h.mu.Lock()
-		h.load(name)
-		h.mu.Unlock()
-	}
-	h.Gather()
-}
-
-func onlyComments(text, what string) bool {
-	for line := range strings.Lines(text) {
-		if strings.Contains(line, what) && line[0] != '#' {
-			return false
-		}
-	}
-	return true
 }
 
 func haproxy(p *Proc) int {

@@ -51,10 +51,27 @@ func (h *Host) masked(name string) bool {
 
 const wants = "/etc/systemd/system/multi-user.target.wants/"
 
+// wanted are the links that make targets want a unit, as its section Install says.
+func wanted(name, text string) []string {
+	var out []string
+	for _, key := range []string{"WantedBy", "RequiredBy"} {
+		for _, target := range strings.Fields(setting(text, key)) {
+			out = append(out, "/etc/systemd/system/"+target+".wants/"+name)
+		}
+	}
+	return out
+}
+
 func (h *Host) fileState(name string) string {
-	switch {
-	case h.masked(name):
+	if h.masked(name) {
 		return "masked"
+	}
+	for _, link := range wanted(name, h.fragmentText(name)) {
+		if h.files.at(link) != nil {
+			return "enabled"
+		}
+	}
+	switch {
 	case h.files.at(wants+name) != nil:
 		return "enabled"
 	case !strings.Contains(h.fragmentText(name), "[Install]"):
@@ -162,7 +179,7 @@ func (h *Host) showUnit(p *Proc, name string, wanted []string) {
 	if u := h.load(name); u != nil {
 		values["LoadState"], values["ActiveState"], values["SubState"] = "loaded", u.active, u.sub
 		values["FragmentPath"], values["UnitFileState"] = h.fragment(name), h.fileState(name)
-		if strings.HasSuffix(name, ".swap") {
+		if strings.HasSuffix(name, ".swap") && values["FragmentPath"] == "" {
 			values["FragmentPath"], values["UnitFileState"], values["SourcePath"] = "/run/systemd/generator/"+name, "generated", "/etc/fstab"
 		} else if u.loaded != h.fragmentText(name) {
 			values["NeedDaemonReload"] = "yes"
@@ -183,6 +200,9 @@ func (h *Host) reloadUnits() {
 	defer h.mu.Unlock()
 	for name, u := range h.units {
 		u.loaded = h.fragmentText(name)
+		if u.active == "inactive" && u.loaded == "" && path.Ext(name) != ".swap" {
+			delete(h.units, name) // its file is gone
+		}
 	}
 }
 
@@ -220,6 +240,7 @@ func (h *Host) linkUnits(p *Proc, verb string, names []string) int {
 	for _, name := range names {
 		h.mu.Lock()
 		at := h.fragment(name)
+		links := wanted(name, h.fragmentText(name))
 		h.mu.Unlock()
 		if at == "" && verb != "mask" {
 			return p.Fail("Failed to %s unit: Unit file %s does not exist.", verb, name)
@@ -227,11 +248,17 @@ func (h *Host) linkUnits(p *Proc, verb string, names []string) int {
 		var err error
 		switch verb {
 		case "enable":
-			if err = h.mkdir(strings.TrimSuffix(wants, "/"), task.Attr{}); err == nil {
-				err = h.link(at, wants+name)
+			for _, link := range links {
+				if err = h.mkdir(path.Dir(link), task.Attr{}); err == nil {
+					err = h.link(at, link)
+				}
 			}
 		case "disable":
-			err = h.Unlink(wants + name)
+			for _, link := range append(links, wants+name) {
+				if h.Exists(path.Dir(link)) && err == nil {
+					err = h.Unlink(link)
+				}
+			}
 		case "mask":
 			if strings.HasPrefix(at, "/etc/systemd/system/") && !h.Masked(name) {
 				return p.Fail("Failed to mask unit: File %s already exists.", at)
@@ -262,6 +289,7 @@ func (h *Host) turnUnits(p *Proc, verb string, names []string) int {
 		if verb == "stop" {
 			p.Take(500 * time.Millisecond)
 			h.setUnit(name, "inactive", "dead")
+			h.setSwapOf(name, false)
 			continue
 		}
 		if verb == "try-restart" {
@@ -274,72 +302,6 @@ func (h *Host) turnUnits(p *Proc, verb string, names []string) int {
 		}
 	}
 	return 0
-}
-
-func (h *Host) startUnit(p *Proc, verb, name string) int {
-	h.mu.Lock()
-	u, masked := h.load(name), h.masked(name)
-	h.mu.Unlock()
-	switch {
-	case masked:
-		return p.Fail("Failed to %s %s: Unit %s is masked.", verb, name, name)
-	case u == nil:
-		p.Errorf("Failed to %s %s: Unit %s not found.\n", verb, name, name)
-		return 5
-	}
-	if on, _ := h.Active(name); on && verb == "start" {
-		return 0
-	}
-	p.Take(startTime(name))
-	if why := h.cannotStart(u); why != "" {
-		h.setUnit(name, "failed", "failed")
-		return p.Fail("Job for %s failed because the control process exited with error code.\n%s", name, why)
-	}
-	h.setUnit(name, "active", "running")
-	h.settle(name)
-	return 0
-}
-
-func startTime(name string) time.Duration {
-	switch name {
-	case "docker.service", "containerd.service":
-		return 1200 * time.Millisecond
-	case "NetworkManager.service":
-		return 900 * time.Millisecond
-	}
-	return 400 * time.Millisecond
-}
-
-// cannotStart says what keeps a service from starting: its program is not there.
-func (h *Host) cannotStart(u *unit) string {
-	for line := range strings.Lines(u.loaded) {
-		command, ok := strings.CutPrefix(strings.TrimSpace(line), "ExecStart=")
-		if !ok {
-			continue
-		}
-		program := firstWord(strings.TrimLeft(command, "-@:+!"))
-		if program != "" && !h.Exists(program) {
-			return "Failed to locate executable " + program + ": No such file or directory"
-		}
-	}
-	return ""
-}
-
-// settle puts a unit that has been started into the state it comes to, and makes what it makes.
-func (h *Host) settle(name string) {
-	switch name {
-	case "kubelet.service":
-		if !h.Exists("/var/lib/kubelet/config.yaml") { // before kubeadm: it ends and is started again
-			h.setUnit(name, "activating", "auto-restart")
-		}
-	case "containerd.service":
-		_ = h.Write("/run/containerd/containerd.sock", "", 0o660|fs.ModeSocket)
-	case "docker.service":
-		_ = h.Write("/run/docker.sock", "", 0o660|fs.ModeSocket)
-		_ = h.Write("/run/containerd/containerd.sock", "", 0o660|fs.ModeSocket)
-	case "cri-docker.service", "cri-docker.socket":
-		_ = h.Write("/run/cri-dockerd.sock", "", 0o660|fs.ModeSocket)
-	}
 }
 
 func (h *Host) setUnit(name, active, sub string) {

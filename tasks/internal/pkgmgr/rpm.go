@@ -168,6 +168,9 @@ func (rpm) unknown(out string, wants []Want) (Want, bool) {
 	for line := range strings.Lines(out) {
 		name, ok := strings.CutPrefix(line, "No match for argument: ")
 		if !ok {
+			name, ok = strings.CutPrefix(line, "All matches were filtered out by exclude filtering for argument: ")
+		}
+		if !ok {
 			if name, ok = strings.CutPrefix(line, "No package "); ok {
 				name, _, ok = strings.Cut(name, " available")
 			}
@@ -187,10 +190,30 @@ func (rpm) unknown(out string, wants []Want) (Want, bool) {
 
 // candidates is the error for a package that cannot be had, with the versions there are.
 func (m rpm) candidates(ctx context.Context, h task.Host, w Want, o Options) error {
-	argv := append(m.argv(o), "-q", "--showduplicates", "list", w.Name)
-	out, err := h.Run(ctx, task.Query(argv...))
+	versions, err := m.versions(ctx, h, w, m.argv(o))
 	if err != nil {
 		return err
+	}
+	if len(versions) > 0 {
+		return notFound(w, versions)
+	}
+	hidden, err := m.versions(ctx, h, w, append(m.argv(o), "--disableexcludes=all", "--disableplugin=versionlock"))
+	if err != nil {
+		return err
+	}
+	if len(hidden) > 0 {
+		return task.Failf("package %s is there, but an exclude or a version lock of this host keeps it away", w.Name).
+			WithHint("lift it for this task: `disable_excludes: REPOSITORY` (main for the one in %s)", m.confFile())
+	}
+	return task.Failf("package %s is not in any repository of this host", w.Name).
+		WithHint("check its name for this distribution (`%s provides '*/%s'`), and that a `repository` task for it runs earlier (EPEL?)", m.tool, w.Name)
+}
+
+// versions are the versions of a package that the repositories show, newest first.
+func (m rpm) versions(ctx context.Context, h task.Host, w Want, argv []string) ([]string, error) {
+	out, err := h.Run(ctx, task.Query(append(argv, "-q", "--showduplicates", "list", w.Name)...))
+	if err != nil {
+		return nil, err
 	}
 	var versions []string
 	for line := range strings.Lines(out.Stdout) {
@@ -199,11 +222,12 @@ func (m rpm) candidates(ctx context.Context, h task.Host, w Want, o Options) err
 		}
 	}
 	slices.Reverse(versions)
-	if versions = slices.Compact(versions); len(versions) > 0 {
-		return notFound(w, versions)
-	}
-	return task.Failf("package %s is not in any repository of this host", w.Name).
-		WithHint("check its name for this distribution (`%s provides '*/%s'`), that a `repository` task for it runs earlier (EPEL?), and that no `exclude` hides it", m.tool, w.Name)
+	return slices.Compact(versions), nil
+}
+
+func (m rpm) confFile() string {
+	_, _, conf := m.lockFiles()
+	return conf
 }
 
 // Refresh implements Manager.
