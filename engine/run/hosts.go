@@ -39,8 +39,8 @@ func (e *hostError) Error() string { return errors.Join(e.errs...).Error() }
 
 func (e *hostError) Unwrap() []error { return e.errs }
 
-// connect dials all hosts of the plan at once. Hosts that do not answer are left out of the run; a host that must not be
-// trusted, or that does not let us in, ends the run before anything is touched.
+// connect dials all hosts of the plan at once. Hosts that do not answer are left out of the run, also those that let us in
+// and then hang; a host that must not be trusted, or that does not let us in, ends the run before anything is touched.
 func (s *Session) connect(ctx context.Context) error {
 	var wg sync.WaitGroup
 	s.Clock.Hold() // until all have been started
@@ -143,7 +143,7 @@ func (s *Session) refused() error {
 		if err == nil {
 			continue
 		}
-		if u, ok := transport.AsUnreachable(err); ok && (u.Stage == transport.Dial || u.Stage == transport.Lost || u.Stage == transport.Handshake) {
+		if u, ok := transport.AsUnreachable(err); ok && u.NoAnswer() {
 			continue
 		}
 		errs = append(errs, err)

@@ -64,6 +64,23 @@ func TestAHostThatIsDownLeavesTheOthersAlone(t *testing.T) {
 	})
 }
 
+func TestAHostWhoseShellHangsLeavesTheOthersAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, "h1", "h2")
+		s.machines["h2"].conn = func(context.Context) error {
+			return &transport.Unreachable{Host: "h2", Stage: transport.Agent, Err: errors.New("the agent did not start within 15s"), Silent: true}
+		}
+		s.run("  - {id: a, put: {key: a}}\n").want(4, `
+			a@h1 changed
+			a@h2 unreachable
+		`)
+		s.machines["h2"].conn = func(context.Context) error {
+			return &transport.Unreachable{Host: "h2", Stage: transport.Agent, Err: errors.New("there is no directory to keep it in")}
+		}
+		s.run("  - {id: a, put: {key: a}}\n").want(4, "") // a person has to mend that
+	})
+}
+
 func TestAHostThatGoesAwayInMidRun(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, "h1", "h2")

@@ -29,6 +29,19 @@ type Unreachable struct {
 	Hint  string // "" = nothing better than the error is known
 	// Transient: trying again may help. Never set where a person has to act first (keys, passwords).
 	Transient bool
+	// Silent: the host let us in and then gave no sign of life (a shell that hangs, a disk that does not answer).
+	Silent bool
+}
+
+// NoAnswer tells whether the host does not answer, as opposed to one that answers what a person has to mend.
+func (u *Unreachable) NoAnswer() bool {
+	switch u.Stage {
+	case Dial, Handshake, Lost:
+		return true
+	case Agent:
+		return u.Silent || u.Transient
+	}
+	return false
 }
 
 func (u *Unreachable) Error() string {

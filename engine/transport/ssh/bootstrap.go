@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -55,7 +56,7 @@ type boot struct {
 func (d *Dialer) startAgent(ctx context.Context, s *settings, l *link) (*live, error) {
 	b := &boot{d: d, s: s, nonce: rand.Text()}
 	b.sudo = d.newSudo(s, b.nonce)
-	b.clock = newDeadline(ctx, l.Client, s.timeout, fmt.Errorf("the agent did not start within %v", s.timeout))
+	b.clock = newDeadline(ctx, l.Client, s.timeout, &slowStart{s.timeout})
 	lv, err := b.start(ctx, l)
 	ended := b.clock.stop()
 	if err == nil && ended == nil {
@@ -74,6 +75,11 @@ func (d *Dialer) startAgent(ctx context.Context, s *settings, l *link) (*live, e
 	}
 	return nil, b.explain(err, lv) //nolint:contextcheck // to forget a password waits for nobody
 }
+
+// slowStart says that the host gave no sign of life while its agent should have started.
+type slowStart struct{ after time.Duration }
+
+func (e *slowStart) Error() string { return fmt.Sprintf("the agent did not start within %v", e.after) }
 
 func (b *boot) start(ctx context.Context, l *link) (*live, error) {
 	if err := b.loadAgents(); err != nil {
@@ -247,7 +253,7 @@ func (b *boot) dirs() []string {
 
 // explain makes an *Unreachable of a start that failed, with what the host said.
 func (b *boot) explain(err error, lv *live) error {
-	u := &transport.Unreachable{Host: b.s.name, Stage: transport.Agent, Err: err}
+	u := &transport.Unreachable{Host: b.s.name, Stage: transport.Agent, Err: err, Silent: errors.As(err, new(*slowStart))}
 	var r *refusal
 	var missing *binaries.MissingError
 	switch {

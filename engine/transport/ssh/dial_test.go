@@ -350,5 +350,8 @@ func TestAnAgentThatDoesNotStartInTime(t *testing.T) {
 		defer l.end(d)
 		_, err := d.Dial(t.Context(), target(s, l.key))
 		unreachable(t, err, transport.Agent, "did not start within 15s")
+		if u, _ := transport.AsUnreachable(err); !u.NoAnswer() {
+			t.Error("a shell that hangs is no answer")
+		}
 	})
 }
