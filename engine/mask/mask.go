@@ -78,6 +78,9 @@ func (m *Masker) Secrets() []string {
 	return all
 }
 
+// Knows tells whether there is any secret to be found.
+func (m *Masker) Knows() bool { return m.forms.Load() != nil }
+
 // String returns s with every secret replaced. Without one it is s itself, and nothing is allocated.
 func (m *Masker) String(s string) string {
 	f := m.forms.Load()

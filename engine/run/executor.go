@@ -255,7 +255,7 @@ const margin = 10 * time.Minute
 func (s *Session) stale(in sched.Instance) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o := s.results[in]
+	o := s.results.get(in)
 	return o != nil && !o.expires.IsZero() && o.expires.Sub(s.Clock.Now()) < margin
 }
 
@@ -282,38 +282,31 @@ func (a *attempt) result(out *job.Outcome, w *work) sched.Result {
 		return *r
 	}
 	a.mu.Lock()
-	a.results[a.in] = o
+	a.results.set(a.in, o)
 	a.mu.Unlock()
 	return sched.Result{Status: o.status}
 }
 
 // keep takes the outputs over. Those of a loop are a list.
 func (a *attempt) keep(o *outcome, out *job.Outcome) error {
-	all := []any{}
-	for _, raw := range out.Outputs {
-		if len(raw) == 0 {
-			raw = []byte("null")
-		}
-		v, err := decode(raw)
+	t := a.leaf.Task
+	o.raw = rawOutputs(out.Outputs, t.ForEach != nil)
+	if o.raw == nil {
+		o.secret = t.SecretOutputs || t.Run == playbook.OnDemand
+		return nil
+	}
+	if a.leaf.read || t.SecretOutputs || t.Run == playbook.OnDemand || t.Retry != nil {
+		v, err := decode(o.raw)
 		if err != nil {
 			return fmt.Errorf("outputs: %w", err)
 		}
-		all = append(all, v)
+		o.outputs = v
 	}
-	switch {
-	case a.leaf.Task.ForEach != nil:
-		o.outputs = all
-	case len(all) == 1:
-		o.outputs = all[0]
-	}
-	if a.leaf.Task.SecretOutputs {
+	if t.SecretOutputs {
 		a.Mask.Learn(texts(o.outputs)...)
 	}
-	if a.leaf.Task.SecretOutputs || a.leaf.Task.Run == playbook.OnDemand { // what is made on demand does not last
-		o.secret = true
-	} else {
-		o.secret = a.holdsSecret(o.outputs)
-	}
+	// What is made on demand does not last.
+	o.secret = t.SecretOutputs || t.Run == playbook.OnDemand || a.holdsSecret(o.raw)
 	if m, ok := o.outputs.(map[string]any); ok {
 		if at, ok := m["expires"].(string); ok {
 			o.expires, _ = time.Parse(time.RFC3339, at) // a text that is no time does not expire
@@ -350,8 +343,5 @@ func (s *Session) ran(in sched.Instance) {
 }
 
 func (s *Session) markAnew(in sched.Instance) {
-	if s.anew[in.Task] == nil {
-		s.anew[in.Task] = map[int]bool{}
-	}
-	s.anew[in.Task][in.Host] = true
+	s.anew[in.Task].add(in.Host)
 }

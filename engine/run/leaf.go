@@ -15,6 +15,7 @@ type leaf struct {
 	lazy      bool
 	producers []int        // leaves that run on demand for its lazy parameters
 	read      bool         // an expression reads its outputs
+	kept      bool         // somebody asks what came of it after its end
 	data      []sched.Need // leaves whose outputs its parameters read
 	after     []sched.Need // what it needs, with the needs of the groups around it
 }
@@ -32,14 +33,16 @@ func makeLeaves(p *plan.Plan) []*leaf {
 				add(&l.producers, e.From)
 			case playbook.ByData:
 				add(&l.data, sched.Need{Task: e.From, Form: e.Form})
+				out[e.From].kept = true
 			}
 		}
 		l.lazy = l.lazy || hasLazy(l.Task.Params)
+		l.kept = l.kept || l.Task.Run == playbook.OnDemand
 		l.after = needsOf(p.Spec, p.Spec.Tasks[l.Index].Needs, p.Spec.Tasks[l.Index].Group)
 	}
 	for t := range readers(p) {
 		if i, ok := p.LeafOf(t); ok {
-			out[i].read = true
+			out[i].read, out[i].kept = true, true
 		}
 	}
 	return out

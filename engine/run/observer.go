@@ -1,7 +1,6 @@
 package run
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/kflow/kflow/engine/event"
@@ -56,7 +55,11 @@ func (s *Session) Ended(in sched.Instance, end sched.Ending) {
 		e.Duration = s.Clock.Now().Sub(t)
 		delete(s.running, in)
 	}
-	fill(&e, s.ended(in, end))
+	o := s.ended(in, end)
+	fill(&e, o)
+	if !s.leaves[in.Task].kept {
+		s.results.forget(in, o)
+	}
 	s.mu.Unlock()
 	s.bus.emit(e)
 }
@@ -66,10 +69,10 @@ func (s *Session) ended(in sched.Instance, end sched.Ending) *outcome {
 	if end.Status == event.Unreachable && end.HostLost {
 		s.lost[in.Host] = true
 	}
-	o := s.results[in]
+	o := s.results.get(in)
 	if o == nil || !end.Status.Good() || end.Status == event.Skipped {
 		o = &outcome{status: end.Status, allowed: end.Allowed}
-		s.results[in] = o
+		s.results.set(in, o)
 	}
 	return o
 }
@@ -83,11 +86,8 @@ func fill(e *event.Event, o *outcome) {
 		e.First = o.status
 		return
 	}
-	if o.outputs == nil || o.secret {
-		return
-	}
-	if b, err := json.Marshal(o.outputs); err == nil {
-		e.Outputs = b
+	if !o.secret {
+		e.Outputs = o.raw
 	}
 }
 

@@ -224,7 +224,7 @@ func (p *planner) foreseen(a *attempt, out *job.Outcome) sched.Result {
 	}
 	p.note(a.in, NoChange, "", nil)
 	p.Session.mu.Lock()
-	p.results[a.in] = o
+	p.results.set(a.in, o)
 	p.Session.mu.Unlock()
 	return sched.Result{Status: event.OK}
 }

@@ -183,7 +183,7 @@ func (s *Session) dataOf(l *leaf, in sched.Instance) []string {
 			if d.Form == sched.SameHost && h != in.Host {
 				continue // not waited for: what is known of it is a matter of chance
 			}
-			if o := s.results[sched.Instance{Task: d.Task, Host: h}]; o != nil {
+			if o := s.results.get(sched.Instance{Task: d.Task, Host: h}); o != nil {
 				out = append(out, s.plan.Leaves[d.Task].Task.Path+"@"+s.plan.Hosts[h].Name+":"+o.fingerprint)
 			}
 		}
@@ -196,7 +196,7 @@ func (s *Session) dataOf(l *leaf, in sched.Instance) []string {
 func (s *Session) Outcome(leaf, host int) (plan.Outcome, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o := s.results[sched.Instance{Task: leaf, Host: host}]
+	o := s.results.get(sched.Instance{Task: leaf, Host: host})
 	if o == nil {
 		return plan.Outcome{}, false
 	}
@@ -213,9 +213,12 @@ func (s *Session) Memo() *plan.Memo { return s.memo }
 func (s *Session) RunID() string { return s.Log.ID() }
 
 // holdsSecret tells whether a secret that is known stands in a value.
-func (s *Session) holdsSecret(v any) bool {
-	b, err := json.Marshal(v)
-	return err != nil || s.Mask.String(string(b)) != string(b)
+func (s *Session) holdsSecret(raw json.RawMessage) bool {
+	if !s.Mask.Knows() {
+		return false
+	}
+	text := string(raw)
+	return s.Mask.String(text) != text
 }
 
 // until evaluates the condition that ends the attempts; nil means it is met.

@@ -68,7 +68,7 @@ func (s *Session) earlier(l *leaf, in sched.Instance, prior *checkpoint.Instance
 	}
 	if o := s.holds(l, in, prior); o != nil {
 		s.mu.Lock()
-		s.results[in] = o
+		s.results.set(in, o)
 		s.mu.Unlock()
 		return &sched.Condition{Run: true, Result: &sched.Result{Status: event.Reused}}
 	}
@@ -157,8 +157,8 @@ func (s *Session) neededRanAnew(needs []sched.Need, host int, at int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range needs {
-		ran := s.anew[n.Task]
-		if n.Form == sched.AllHosts && len(ran) > 0 || ran[host] || s.lastStart(n, host) > at {
+		ran := &s.anew[n.Task]
+		if n.Form == sched.AllHosts && ran.some || ran.has(host) || s.lastStart(n, host) > at {
 			return true
 		}
 	}

@@ -80,29 +80,16 @@ type Session struct {
 	connected  atomic.Bool // all hosts were dialled; before that nothing is touched
 
 	mu      sync.Mutex
-	results map[sched.Instance]*outcome
+	results *outcomes
 	running map[sched.Instance]time.Time
 	lost    map[int]bool
 
 	// Of a resumed run.
-	anew    []map[int]bool           // by leaf: hosts on which it was decided anew in this session
+	anew    []hostSet                // by leaf: hosts on which it was decided anew in this session
 	taken   map[sched.Instance]bool  // what Prior says of them was asked for
 	entered map[string]bool          // the same for groups on hosts
 	undone  map[sched.Instance]bool  // by the finally of their block
 	starts  map[sched.Instance]int64 // see lastStartOf
-}
-
-// outcome is what is known of an instance that ended.
-type outcome struct {
-	status      event.Status
-	changed     bool
-	allowed     bool // a failure that is tolerated
-	outputs     any  // plain; nil = none
-	fingerprint string
-	parts       map[string]string
-	changes     int
-	secret      bool // outputs must not be stored
-	expires     time.Time
 }
 
 // Run carries the plan out. The error says why the session could not be made or kept; what tasks did is in the Result.
@@ -183,8 +170,8 @@ func newSession(c Config) *Session {
 	}
 	s := &Session{
 		Config: c, plan: c.Plan, dialer: c.Dialer, bus: newBus(c.Log, c.Mask, c.Sink, c.Clock), noFacts: zero, start: c.Clock.Now(),
-		memo: plan.NewMemo(), results: map[sched.Instance]*outcome{}, running: map[sched.Instance]time.Time{}, lost: map[int]bool{},
-		anew: make([]map[int]bool, len(c.Plan.Leaves)), taken: map[sched.Instance]bool{}, entered: map[string]bool{},
+		memo: plan.NewMemo(), results: newOutcomes(len(c.Plan.Leaves), len(c.Plan.Hosts)), running: map[sched.Instance]time.Time{}, lost: map[int]bool{},
+		anew: make([]hostSet, len(c.Plan.Leaves)), taken: map[sched.Instance]bool{}, entered: map[string]bool{},
 		undone: map[sched.Instance]bool{}, starts: map[sched.Instance]int64{},
 	}
 	for i, t := range c.Targets {

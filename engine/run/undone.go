@@ -94,12 +94,12 @@ func (s *Session) recall() (forget func()) {
 				continue
 			}
 			if o := earlierOutcome(p.Done); o != nil {
-				s.results[in] = o
+				s.results.set(in, o)
 			}
 		}
 	}
 	return func() {
-		clear(s.results)
+		s.results.clear()
 		s.startOver()
 	}
 }
@@ -107,7 +107,7 @@ func (s *Session) recall() (forget func()) {
 // startOver forgets what was decided anew.
 func (s *Session) startOver() {
 	clear(s.entered)
-	s.anew = make([]map[int]bool, len(s.leaves))
+	s.anew = make([]hostSet, len(s.leaves))
 }
 
 // dropStale takes out of have what is going to run again: it has changed, or something that it needs runs again.
@@ -151,6 +151,6 @@ func (s *Session) enterBlocks() {
 
 // stillHolds tells whether earlier would take the result over.
 func (s *Session) stillHolds(l *leaf, in sched.Instance, prior *checkpoint.Instance) bool {
-	return !s.anew[in.Task][in.Host] &&
+	return !s.anew[in.Task].has(in.Host) &&
 		(s.skippedBefore(l, in, prior) || s.toleratedBefore(l, in, prior) || s.holds(l, in, prior) != nil)
 }
