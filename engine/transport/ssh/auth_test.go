@@ -27,7 +27,7 @@ func TestSudo(t *testing.T) {
 
 		d := l.dialer()
 		_, err := d.Dial(t.Context(), tg)
-		unreachable(t, err, transport.Sudo, "ops@web", "a password is required", "become_password")
+		unreachable(t, err, transport.Sudo, "ops@web", "a password is required", "password_env")
 		tg.BecomePassword = "wrong"
 		_, err = d.Dial(t.Context(), tg)
 		if u := unreachable(t, err, transport.Sudo, "sudo password is wrong"); u.Transient {

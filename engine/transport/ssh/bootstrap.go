@@ -298,7 +298,7 @@ func (b *boot) sudoFailed() *transport.Unreachable {
 	u := &transport.Unreachable{Host: b.s.name, Stage: transport.Sudo, Err: fmt.Errorf("%s: %w", b.s.who(), wrong)}
 	if errors.Is(wrong, errWrongPassword) {
 		b.d.sudoPasswords.forget(context.Background(), b.s.user)
-		u.Hint = "correct become_password; it is not tried again, since sudo may lock the account"
+		u.Hint = "correct the password that `become` in the inventory names; it is not tried again, since sudo may lock the account"
 	}
 	return u
 }

@@ -87,7 +87,7 @@ func sudoError(s *settings, said string) *transport.Unreachable {
 	switch {
 	case strings.Contains(said, "a password is required"), strings.Contains(said, "no password was provided"),
 		strings.Contains(said, "interactive authentication is required"):
-		u.Hint = fmt.Sprintf("sudo asks %s for a password: give it to kflow (become_password), or allow NOPASSWD in sudoers", s.user)
+		u.Hint = fmt.Sprintf("sudo asks %s for a password: say where kflow gets it (`become: {password_env: NAME}` in the inventory), or allow NOPASSWD in sudoers", s.user)
 	case strings.Contains(said, "must have a tty"):
 		u.Hint = "sudoers has `requiretty` there: add `Defaults:" + s.user + " !requiretty`"
 	case strings.Contains(said, "not in the sudoers file"), strings.Contains(said, "is not allowed to execute"), strings.Contains(said, "may not run sudo"):
