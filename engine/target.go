@@ -12,6 +12,10 @@ import (
 // targets say how each host of the plan is reached. The passwords among them are learnt as secrets.
 func (p *Project) makeTargets() error {
 	for _, h := range p.plan.Hosts {
+		if h.Connection == string(transport.Sim) {
+			return &adviceError{fmt.Sprintf("%s: %s is a simulated host (connection: sim)", h.Pos, h.Name),
+				"`kflow simulate` and `kflow run --simulate` know such hosts; a real one has `connection: ssh` or local"}
+		}
 		t, err := p.target(h, nil)
 		if err != nil {
 			return err
