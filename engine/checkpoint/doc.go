@@ -4,7 +4,8 @@
 // # Layout
 //
 //	~/.local/state/kflow/                 Store; $XDG_STATE_HOME is honoured
-//	    runs/20261121-131501-ab3f/        one run; the id is its start in UTC and four random digits
+//	    runs/20261121-131501-ab3f/        one run; the id is its start in UTC (or later: ids sort
+//	                                      as runs began, whatever the clock says) and four random digits
 //	        events.jsonl                  the log
 //	        lock                          held while a process works on the run
 //	    locks/                            one file per inventory and per host in use

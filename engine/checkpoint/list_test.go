@@ -30,6 +30,24 @@ func past(t *testing.T, s *Store, playbook string, end ...event.Event) string {
 	return r.ID()
 }
 
+func TestTheLatestRunIsTheOneThatBeganLastWhateverTheClockSays(t *testing.T) {
+	now := start()
+	s, err := NewStore(Options{Dir: t.TempDir(), Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, jump := range []time.Duration{0, 0, 0, -time.Hour, 24 * 365 * time.Hour, -24 * 400 * time.Hour, time.Second} {
+		now = now.Add(jump)
+		id := past(t, s, "p")
+		if latest, err := s.Find("latest"); err != nil || latest != id {
+			t.Errorf("after a jump of %s: %s, %v; want %s", jump, latest, err, id)
+		}
+		if all, err := s.List(); err != nil || all[0].ID != id {
+			t.Errorf("after a jump of %s: %v %+v", jump, err, all[0])
+		}
+	}
+}
+
 func TestListTellsHowRunsEnded(t *testing.T) {
 	s := storeAt(t)
 	ended := func(exit int) event.Event { return event.Event{Type: event.RunEnded, Exit: exit} }

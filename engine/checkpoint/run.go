@@ -51,8 +51,11 @@ type Run struct {
 // Create makes a new run and locks it.
 func (s *Store) Create() (*Run, error) {
 	for range 100 {
-		id := s.newID()
-		err := os.Mkdir(s.runDir(id), 0o700)
+		id, err := s.newID()
+		if err != nil {
+			return nil, err
+		}
+		err = os.Mkdir(s.runDir(id), 0o700)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}

@@ -75,17 +75,39 @@ func (s *Store) runLock(id string) string { return filepath.Join(s.runDir(id), "
 // LogPath is the path of the log of a run.
 func (s *Store) LogPath(id string) string { return filepath.Join(s.runDir(id), "events.jsonl") }
 
-// newID is the start in UTC and four random hex digits: sorts by time, can be typed.
-func (s *Store) newID() string {
+// newID is the start in UTC and four random hex digits: can be typed, and sorts in the order of the starts. Where the
+// clock was set back, or another run began in this second, it is a second after the newest run.
+func (s *Store) newID() (string, error) {
 	random := make([]byte, 2)
 	rand.Read(random) // never fails, see crypto/rand
-	return s.now().UTC().Format("20060102-150405") + "-" + hex.EncodeToString(random)
+	start := s.now().UTC().Format(idTime)
+	ids, err := s.IDs()
+	if err != nil {
+		return "", err
+	}
+	if len(ids) > 0 {
+		if newest := ids[len(ids)-1][:len(idTime)]; start <= newest {
+			t, err := time.Parse(idTime, newest)
+			if err != nil {
+				return "", fmt.Errorf("list runs: %w", err)
+			}
+			start = t.Add(time.Second).Format(idTime)
+		}
+	}
+	return start + "-" + hex.EncodeToString(random), nil
 }
+
+// idTime is how a start is written in an id.
+const idTime = "20060102-150405"
 
 // ValidID tells whether id has the form of a run's id.
 func ValidID(id string) bool {
 	ok, _ := regexp.MatchString(`^\d{8}-\d{6}-[0-9a-f]{4}$`, id)
-	return ok
+	if !ok {
+		return false
+	}
+	_, err := time.Parse(idTime, id[:len(idTime)])
+	return err == nil
 }
 
 // IDs returns the ids of all runs, oldest first.
@@ -100,7 +122,7 @@ func (s *Store) IDs() ([]string, error) {
 			ids = append(ids, e.Name())
 		}
 	}
-	return ids, nil // ReadDir sorts by name, so by time
+	return ids, nil // ReadDir sorts by name, so by start
 }
 
 // ErrNoRun says that there is no such run.
