@@ -23,6 +23,9 @@ import (
 // Run carries the project out. Everything people should see goes to sink. The error is an *ExitError when the code says
 // more than "wrong".
 func (p *Project) Run(ctx context.Context, sink event.Sink, signals <-chan os.Signal) error {
+	if err := p.confirm(ctx); err != nil {
+		return err
+	}
 	log, prior, err := p.openLog()
 	if err != nil {
 		return locked(err)
@@ -128,7 +131,12 @@ func (p *Project) asker() func(context.Context, ssh.Question) (string, error) {
 	if p.cfg.Ask == nil {
 		return nil
 	}
-	return func(ctx context.Context, q ssh.Question) (string, error) { return p.cfg.Ask(ctx, q.Prompt) }
+	return func(ctx context.Context, q ssh.Question) (string, error) {
+		if q.Again {
+			q.Prompt = "wrong; once more: " + q.Prompt
+		}
+		return p.cfg.Ask(ctx, Question{Text: q.Prompt})
+	}
 }
 
 type ways struct {

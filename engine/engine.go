@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/kflow/kflow/engine/checkpoint"
@@ -58,6 +59,7 @@ type Config struct {
 	Set       []string
 	SetFile   []string
 	Vars      []string
+	Identity  []string // files of age or SSH keys that open encrypted Vars
 	Environ   []string // nil = os.Environ()
 	Limit     string
 	Only      []string
@@ -70,8 +72,14 @@ type Config struct {
 	State     string // folder of runs; "" = the user's
 	Kinds     *task.Registry
 	Version   string
-	Stage     *Stage                                                   // not nil: it is rehearsed on simulated hosts
-	Ask       func(ctx context.Context, prompt string) (string, error) // nil: there is nobody to ask
+	Stage     *Stage                                                // not nil: it is rehearsed on simulated hosts
+	Ask       func(ctx context.Context, q Question) (string, error) // nil: there is nobody to ask
+}
+
+// Question is something only a person knows.
+type Question struct {
+	Text  string // complete, for people: "passphrase of /root/.ssh/id_ed25519"
+	Shown bool   // the answer is no secret, and seen while it is typed
 }
 
 // Project is a playbook on an inventory, read and checked.
@@ -86,6 +94,7 @@ type Project struct {
 	saved   *savedPlan        // that is carried out
 
 	inputValues map[string]any
+	confirmed   []string // questions of the playbook that were answered with yes, also in earlier sessions of the run
 }
 
 // Open reads and checks everything that can be checked without reaching a host. The list has warnings, too.
@@ -110,12 +119,13 @@ func Open(ctx context.Context, cfg Config) (*Project, diag.List) {
 	if p.cfg.Environ == nil {
 		p.cfg.Environ = os.Environ()
 	}
-	pb, _, diags := playbook.Load(ctx, p.cfg.Playbook, playbook.Options{Kinds: p.cfg.Kinds})
+	given := p.given(ctx, &found)
+	pb, _, diags := playbook.Load(ctx, p.cfg.Playbook, playbook.Options{Kinds: p.cfg.Kinds, SecretInputs: given.secret})
 	found.Extend(diags)
 	if pb == nil || found.HasErrors() {
 		return nil, found
 	}
-	p.readRest(pb, &found)
+	p.readRest(ctx, pb, given, &found)
 	return p, found
 }
 
@@ -143,8 +153,8 @@ func (p *Project) openStore() error {
 }
 
 // readRest reads the inputs and the inventory, and plans.
-func (p *Project) readRest(pb *playbook.Playbook, found *diag.List) {
-	values := p.inputs(pb, found)
+func (p *Project) readRest(ctx context.Context, pb *playbook.Playbook, given given, found *diag.List) {
+	values := p.inputs(ctx, pb, given, found)
 	inv := p.inventory(pb, found)
 	if found.HasErrors() {
 		return
@@ -159,7 +169,8 @@ func (p *Project) readRest(pb *playbook.Playbook, found *diag.List) {
 		race.Check(made, sketches, found)
 		couple.Check(made, sketches, p.cfg.Kinds, found)
 	}
-	p.plan, p.secrets, p.inputValues = made, append(values.Secrets, inv.Secrets()...), values.Inputs
+	p.plan, p.inputValues = made, values.Inputs
+	p.secrets = slices.Concat(values.Secrets, inv.Secrets(), given.secrets)
 	if found.HasErrors() || p.cfg.Sketch {
 		return
 	}
@@ -170,30 +181,6 @@ func (p *Project) readRest(pb *playbook.Playbook, found *diag.List) {
 	if err := p.makeTargets(); err != nil {
 		found.Extend(failed(err))
 	}
-}
-
-func (p *Project) inputs(pb *playbook.Playbook, found *diag.List) *playbook.Values {
-	var given []playbook.Given
-	take := func(g playbook.Given, diags diag.List) {
-		given = append(given, g)
-		found.Extend(diags)
-	}
-	for _, file := range p.cfg.Vars {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			found.Errorf(diag.Pos{File: file}, "can't read values: %v", err)
-			continue
-		}
-		take(playbook.VarsFile(file, text))
-	}
-	given = append(given, playbook.Environ(p.cfg.Environ))
-	take(playbook.Set("--set", p.cfg.Set))
-	take(playbook.SetFile("--set-file", p.cfg.SetFile, os.ReadFile))
-	values, diags := pb.Inputs.Merge(given...)
-	if !p.cfg.Sketch || len(values.Missing) == 0 {
-		found.Extend(diags)
-	}
-	return values
 }
 
 func (p *Project) inventory(pb *playbook.Playbook, found *diag.List) *inventory.Inventory {

@@ -83,7 +83,7 @@ func findLatest(store *checkpoint.Store, run string) (string, error) {
 func sketch(ctx context.Context, cfg Config, state *checkpoint.State) *Project {
 	info := options{state.Info}
 	cfg.Playbook, cfg.Inventory, cfg.Sketch = state.Playbook, info.text("inventory"), true
-	cfg.Set, cfg.SetFile, cfg.Vars = info.list("set"), info.list("set_file"), info.list("vars")
+	cfg.Set, cfg.SetFile, cfg.Vars, cfg.Identity = info.list("set"), info.list("set_file"), info.list("vars"), info.list("identity")
 	if cfg.Playbook == "" {
 		return nil
 	}

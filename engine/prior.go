@@ -75,6 +75,8 @@ func (p *Project) takeOver(state *checkpoint.State) {
 	c.Set = append(info.list("set"), c.Set...)
 	c.SetFile = append(info.list("set_file"), c.SetFile...)
 	c.Vars = append(info.list("vars"), c.Vars...)
+	c.Identity = append(info.list("identity"), c.Identity...)
+	p.confirmed = info.list("confirmed")
 	if c.Limit == "" {
 		c.Limit = info.text("limit")
 	}
@@ -116,7 +118,9 @@ func (p *Project) info() map[string]any {
 	put("set", p.notSecret(c.Set))
 	put("set_file", absoluteValues(c.SetFile))
 	put("vars", absoluteAll(c.Vars))
+	put("identity", absoluteAll(c.Identity))
 	put("only", c.Only)
+	put("confirmed", p.confirmed)
 	if c.Limit != "" {
 		out["limit"] = c.Limit
 	}

@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 //	start NAME kflow ...     starts it; what it says is written to NAME.out and NAME.err
 //	signal NAME INT|TERM     sends a signal
 //	ends NAME CODE           waits for its end; the exit code is this one
+//	types FILE CODE kflow ...  at a terminal, see there
+//	seal FILE TO OUT         encrypts FILE with age for the key in TO, or with "pass:PHRASE"
 //	nowhere TEXT             no file in the state folder has this text, nor has the last output
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -46,7 +48,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "jsonlines": jsonlines, "start": start, "signal": sendSignal, "ends": ends, "nowhere": nowhere,
+			"exits": exits, "jsonlines": jsonlines, "start": start, "signal": sendSignal, "ends": ends, "nowhere": nowhere, "types": types, "seal": seal,
 		},
 	})
 }

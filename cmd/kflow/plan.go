@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -74,7 +75,7 @@ func (a *app) showPlan(p *engine.Project, list []engine.Planned) error {
 		if err == nil {
 			_, err = io.WriteString(a.out, text)
 		}
-		return err
+		return errors.Join(err, a.sayQuestions(p, a.err))
 	}
 	if a.output == "json" {
 		enc := json.NewEncoder(a.out)
@@ -83,7 +84,10 @@ func (a *app) showPlan(p *engine.Project, list []engine.Planned) error {
 				return err
 			}
 		}
-		return nil
+		return a.sayQuestions(p, a.err)
+	}
+	if err := a.sayQuestions(p, a.out); err != nil {
+		return err
 	}
 	for _, g := range foldPlan(list) {
 		if err := g.write(a.out, a.verbose); err != nil {

@@ -21,6 +21,8 @@ type app struct {
 	output   string // plain or json
 	verbose  bool
 	state    string
+
+	interrupted bool // at a question
 }
 
 // run carries out one command line and returns its exit code.
@@ -52,6 +54,10 @@ func (a *app) root() *cobra.Command {
 func (a *app) exit(err error) int {
 	if err == nil {
 		return engine.ExitOK
+	}
+	if a.interrupted {
+		a.show(err)
+		return engine.ExitInterrupted
 	}
 	var coded *engine.ExitError
 	if errors.As(err, &coded) {

@@ -25,7 +25,8 @@ func (a *app) sourceFlags(c *cobra.Command, cfg *engine.Config) {
 	f.StringVarP(&cfg.Inventory, "inventory", "i", "", "inventory file (default: the one the playbook names)")
 	f.StringArrayVar(&cfg.Set, "set", nil, "NAME=VALUE of an input; can be repeated")
 	f.StringArrayVar(&cfg.SetFile, "set-file", nil, "NAME=FILE: an input from a file's content; can be repeated")
-	f.StringArrayVar(&cfg.Vars, "vars", nil, "YAML file with values of inputs; can be repeated")
+	f.StringArrayVar(&cfg.Vars, "vars", nil, "YAML file with values of inputs, plain or encrypted with age; can be repeated")
+	f.StringArrayVar(&cfg.Identity, "identity", nil, "file of the age or SSH key that opens encrypted --vars ($KFLOW_AGE_IDENTITY_FILE; $KFLOW_AGE_IDENTITY is the key itself)")
 	f.StringVar(&cfg.Limit, "limit", "", "run on these hosts and groups only, by commas")
 	f.StringArrayVar(&cfg.Only, "only", nil, "run only the task at this path, or the tasks inside; what it needs is taken as done")
 	cfg.Kinds = tasks.All()
@@ -114,6 +115,7 @@ func (a *app) resumeCommand() *cobra.Command {
 
 // open reads everything that can be read without reaching a host, and shows warnings.
 func (a *app) open(ctx context.Context, cfg engine.Config) (*engine.Project, error) {
+	cfg.Ask = a.asker()
 	p, found := engine.Open(ctx, cfg)
 	if err := found.Err(); err != nil {
 		return nil, err
@@ -176,5 +178,17 @@ func (a *app) dryRun(p *engine.Project) error {
 	}
 	text, err := p.DryRunGraph(format)
 	fmt.Fprint(a.out, text)
+	if err != nil {
+		return err
+	}
+	return a.sayQuestions(p, a.err)
+}
+
+// sayQuestions says what a run will ask before it begins.
+func (a *app) sayQuestions(p *engine.Project, w io.Writer) error {
+	questions, err := p.Questions()
+	for _, q := range questions {
+		fmt.Fprintf(w, "asks before it begins: %s\n", q)
+	}
 	return err
 }

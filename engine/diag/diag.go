@@ -64,6 +64,7 @@ type Diagnostic struct {
 	Hint     string   `json:"hint,omitempty"`
 	Rule     string   `json:"rule,omitempty"` // name of the check, for findings that can be switched off
 	Notes    []Note   `json:"notes,omitempty"`
+	Hidden   bool     `json:"-"` // the source line holds a secret, and is not shown
 }
 
 // Error makes a Diagnostic usable as an error: place, summary and hint on one line.

@@ -41,7 +41,7 @@ func Write(w io.Writer, ds []Diagnostic, source Source) error {
 }
 
 func snippet(b *strings.Builder, d Diagnostic, source Source) {
-	if source == nil || !d.Pos.Known() {
+	if source == nil || !d.Pos.Known() || d.Hidden {
 		return
 	}
 	line, ok := lineOf(source(d.Pos.File), d.Pos.Line)

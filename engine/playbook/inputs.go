@@ -1,6 +1,7 @@
 package playbook
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -52,6 +53,8 @@ func (in Inputs) Names() []string {
 
 // minSecret is the least length of a secret: a shorter one can't be masked without masking everything else.
 const minSecret = 6
+
+var errShort = fmt.Errorf("a secret must have at least %d characters, else it could not be kept out of logs", minSecret)
 
 // inputType is the shape of a type name; nil for a name that is none.
 func inputType(name string) *shape.Type {
@@ -109,6 +112,9 @@ func (l *loader) input(pb *Playbook, e syntax.Entry) *Input {
 	l.boundable(in, f)
 	l.pattern(in, f.Get("pattern"))
 	l.defaultOf(pb, in, f)
+	if pb.Use == nil && slices.Contains(l.secretInputs, in.Name) {
+		in.Secret = true
+	}
 	return in
 }
 
@@ -214,6 +220,20 @@ func (in *Input) Check(v any) (any, error) {
 	return out, in.checkSecret(out)
 }
 
+// Accepts tells why a value that was given for this input can't be taken; nil when it can.
+func (in *Input) Accepts(g Given) error {
+	for _, v := range g.values {
+		value, err := in.read(v)
+		if err != nil {
+			return err
+		}
+		if value == nil || value == "" {
+			return errors.New("it needs a value")
+		}
+	}
+	return nil
+}
+
 func (in *Input) limits(v any) error {
 	text, isText := v.(string)
 	if len(in.Enum) > 0 && !slices.Contains(in.Enum, fmt.Sprint(v)) {
@@ -261,7 +281,7 @@ func (in *Input) checkSecret(v any) error {
 	}
 	for _, s := range leafTexts(v, nil) {
 		if s != "" && utf8.RuneCountInString(s) < minSecret {
-			return fmt.Errorf("a secret must have at least %d characters, else it could not be kept out of logs", minSecret)
+			return errShort
 		}
 	}
 	return nil

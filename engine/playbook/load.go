@@ -24,6 +24,8 @@ type Options struct {
 	Read func(path string) ([]byte, error)
 	// Open opens a file that is sent to hosts (`source`). nil = os.Open, or Read when that is given.
 	Open func(path string) (io.ReadCloser, error)
+	// SecretInputs are inputs whose value is a secret although the playbook does not say so: those of encrypted files.
+	SecretInputs []string
 }
 
 // Sources are the files that were read, for diagnostics and for the record of a run.
@@ -52,7 +54,7 @@ const (
 // the list has no errors. Load reads files and does nothing else.
 func Load(ctx context.Context, file string, o Options) (*Playbook, *Sources, diag.List) {
 	l := &loader{
-		ctx: ctx, kinds: o.Kinds, read: o.Read, open: o.Open,
+		ctx: ctx, kinds: o.Kinds, read: o.Read, open: o.Open, secretInputs: o.SecretInputs,
 		sources: &Sources{text: map[string][]byte{}},
 		local:   map[string]*LocalFile{},
 		docs:    map[*syntax.File]*Playbook{},
@@ -90,6 +92,8 @@ type loader struct {
 	scopes  map[level]*expr.Scope
 	secrets map[secretKey]secretState
 	readers map[*Task]bool // tasks whose outputs an expression reads
+
+	secretInputs []string // of the root, besides those that say so
 }
 
 func (l *loader) defaults() {

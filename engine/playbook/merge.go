@@ -1,6 +1,7 @@
 package playbook
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,16 @@ type Given struct {
 	Source string // for messages: "--set", "environment", the name of a file
 	values []givenValue
 	lax    bool // unknown names are only warned of
+	sealed bool // all of them are secrets
+}
+
+// Names are the names of the inputs that are given, in order.
+func (g Given) Names() []string {
+	var names []string
+	for _, v := range g.values {
+		names = append(names, v.name)
+	}
+	return names
 }
 
 type givenValue struct {
@@ -33,9 +44,15 @@ type Values struct {
 	Missing []*Input          // required, and given by no source
 }
 
-// VarsFile reads a file of inputs: a YAML map from names to values.
+// VarsFile reads a file of inputs: a YAML map from names to values. Lines that are wrong are not shown: which values are
+// secrets is not known yet.
 func VarsFile(name string, text []byte) (Given, diag.List) {
-	doc, diags := syntax.Parse(name, text)
+	doc, found := syntax.Parse(name, text)
+	var diags diag.List
+	for _, d := range found.Sorted() {
+		d.Hidden = true
+		diags.Add(d)
+	}
 	g := Given{Source: name}
 	if doc.Root == nil {
 		return g, diags
@@ -46,6 +63,19 @@ func VarsFile(name string, text []byte) (Given, diag.List) {
 			v.raw = e.Value.Text
 		}
 		g.values = append(g.values, v)
+	}
+	return g, diags
+}
+
+// SealedFile reads a file of inputs that was encrypted, from what is inside. Every value is a secret (see
+// Options.SecretInputs), so that nothing of the text is shown where it is wrong.
+func SealedFile(name string, text []byte) (Given, diag.List) {
+	g, found := VarsFile(name, text)
+	g.sealed = true
+	var diags diag.List
+	for _, d := range found.Sorted() {
+		diags.Add(diag.Diagnostic{Severity: d.Severity, Pos: d.Pos, Hidden: true, Summary: "the text inside, at this line, is no YAML map of inputs",
+			Hint: "decrypt it (age -d) and look at this line; it is not shown here"})
 	}
 	return g, diags
 }
@@ -146,25 +176,20 @@ func (in Inputs) take(v *Values, g Given, gv givenValue, diags *diag.List) {
 	x, ok := in.Get(gv.name)
 	if !ok {
 		d := diags.Errorf(gv.at, "the playbook has no input `%s`", gv.name)
-		d.Hint = diag.DidYouMean(gv.name, in.Names())
+		d.Hint, d.Hidden = diag.DidYouMean(gv.name, in.Names()), g.sealed
 		if g.lax {
 			d.Severity = diag.Warning
 		}
 		return
 	}
-	raw := gv.raw
 	v.From[x.Name] = g.Source
-	if s, isText := raw.(string); isText && gv.text {
-		parsed, err := x.parse(s)
-		if err != nil {
-			diags.Errorf(gv.at, "input `%s`: %s", x.Name, err)
-			return
-		}
-		raw = parsed
-	}
-	value, err := x.Check(raw)
+	value, err := x.read(gv)
 	if err != nil {
-		diags.Errorf(gv.at, "input `%s`: %s", x.Name, err)
+		d := diags.Errorf(gv.at, "input `%s`: %s", x.Name, err)
+		d.Hidden = x.Secret || g.sealed
+		if g.sealed && errors.Is(err, errShort) {
+			d.Hintf("every value of an encrypted file is a secret: give one that is none in a --vars file of its own, or with --set")
+		}
 		return
 	}
 	if value == nil && x.Required {
@@ -172,6 +197,18 @@ func (in Inputs) take(v *Values, g Given, gv givenValue, diags *diag.List) {
 		return
 	}
 	v.Inputs[x.Name] = value
+}
+
+func (in *Input) read(gv givenValue) (any, error) {
+	raw := gv.raw
+	if s, isText := raw.(string); isText && gv.text {
+		parsed, err := in.parse(s)
+		if err != nil {
+			return nil, err
+		}
+		raw = parsed
+	}
+	return in.Check(raw)
 }
 
 // parse reads the text of a list or map: YAML, or for a list also words with commas between them.
@@ -188,6 +225,9 @@ func (in *Input) parse(text string) (any, error) {
 		return list, nil
 	case in.Shape.Kind == shape.List || in.Shape.Kind == shape.Map:
 		doc, diags := syntax.Parse("value", []byte(text))
+		if diags.HasErrors() && in.Secret {
+			return nil, fmt.Errorf("want %s in YAML", in.Shape.Describe())
+		}
 		if diags.HasErrors() {
 			return nil, fmt.Errorf("want %s in YAML: %s", in.Shape.Describe(), diags.Sorted()[0].Summary)
 		}
@@ -205,7 +245,8 @@ func (in Inputs) missing(v *Values, diags *diag.List) {
 		d := diags.Errorf(x.Pos, "input `%s` needs a value", x.Name)
 		d.Hintf("give it with --set %s=…, in a --vars file, or as %s%s", x.Name, EnvPrefix, strings.ToUpper(x.Name))
 		if x.Secret {
-			d.Hintf("give it in a --vars file, with --set-file %s=FILE, or as %s%s", x.Name, EnvPrefix, strings.ToUpper(x.Name))
+			d.Hintf("give it in a --vars file (it may be encrypted with age), with --set-file %s=FILE, or as %s%s; at a terminal kflow asks for it",
+				x.Name, EnvPrefix, strings.ToUpper(x.Name))
 		}
 		if x.Description != "" {
 			d.Note(x.Pos, "%s", x.Description)
