@@ -52,11 +52,9 @@ func newStream(ctx context.Context, h task.Host, address string) (*stream, error
 // newClient is a client that tries again until an answer has begun (connection errors, 429, 5xx). The library's waits are
 // replaced by the host's Sleep, and a server's Retry-After has a limit.
 func newClient(ctx context.Context, h task.Host) *retryablehttp.Client {
-	c := retryablehttp.NewClient()
-	c.HTTPClient = &http.Client{Transport: h.HTTP()}
-	c.Logger = nil
-	c.RetryMax = attempts - 1
-	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	// Not NewClient: it makes a transport of its own.
+	c := &retryablehttp.Client{HTTPClient: &http.Client{Transport: h.HTTP()}, RetryMax: attempts - 1,
+		CheckRetry: retryablehttp.DefaultRetryPolicy, ErrorHandler: retryablehttp.PassthroughErrorHandler}
 	c.Backoff = func(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
 		_ = h.Sleep(ctx, min(waitMost, retryablehttp.DefaultBackoff(waitFirst, waitMost, attempt, resp)))
 		return 0

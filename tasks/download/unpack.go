@@ -30,7 +30,11 @@ func (u *Unpack) unpack(ctx context.Context, h task.Host, file string) ([]entry,
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	plain, err := gunzip(f)
+	info, err := h.Stat(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := gunzip(f, info.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -57,9 +61,9 @@ func (u *Unpack) unpack(ctx context.Context, h task.Host, file string) ([]entry,
 	return x.files, nil
 }
 
-// gunzip unpacks gzip, and leaves other data alone.
-func gunzip(r io.Reader) (io.Reader, error) {
-	b := bufio.NewReaderSize(r, 1<<16)
+// gunzip unpacks gzip of a size, and leaves other data alone.
+func gunzip(r io.Reader, size int64) (io.Reader, error) {
+	b := bufio.NewReaderSize(r, int(min(size, 1<<16)))
 	if magic, _ := b.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
 		return gzip.NewReader(b)
 	}

@@ -117,8 +117,8 @@ func (p *File) edit(ctx context.Context, h task.Host, w *wanted) error {
 
 func (r Replace) apply(text string) (string, error) {
 	re, err := regexp.Compile("(?m)" + r.Match)
-	if err != nil {
-		return "", err
+	if err != nil || !re.MatchString(text) {
+		return text, err
 	}
 	once := re.ReplaceAllString(text, r.With)
 	if twice := re.ReplaceAllString(once, r.With); twice != once {

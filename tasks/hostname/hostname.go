@@ -39,6 +39,8 @@ type Hostname struct {
 	Name string `json:"name" kf:"required,short" doc:"Name of the host, lower case letters, digits, hyphens and dots, at most 63 characters."`
 }
 
+var nameRE = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
 // Check implements task.Checker.
 func (p *Hostname) Check() error {
 	if p.Name == "" {
@@ -47,7 +49,7 @@ func (p *Hostname) Check() error {
 	if len(p.Name) > maxLength {
 		return task.Failf("host name %q has %d characters, at most %d are possible", p.Name, len(p.Name), maxLength)
 	}
-	if !regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`).MatchString(p.Name) {
+	if !nameRE.MatchString(p.Name) {
 		return task.Failf("host name %q is not a lower case RFC 1123 name", p.Name).
 			WithHint("use only a-z, 0-9, hyphens and dots, with a letter or digit first and last, for example %q", suggest(p.Name))
 	}

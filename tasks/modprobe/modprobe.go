@@ -44,13 +44,15 @@ type Modprobe struct {
 	File    string         `json:"file" kf:"format=path" default:"/etc/modules-load.d/kflow.conf" doc:"File that lists the modules for the next boot; lines that are in it stay."`
 }
 
+var moduleRE = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
 // Check implements task.Checker.
 func (p *Modprobe) Check() error {
 	if p.File != "" && (path.Dir(p.File) != "/etc/modules-load.d" || path.Ext(p.File) != ".conf") {
 		return task.Failf("%s is not read at boot", p.File).WithHint("name a file /etc/modules-load.d/NAME.conf")
 	}
 	for _, name := range p.all() {
-		if !regexp.MustCompile(`^[A-Za-z0-9_-]+$`).MatchString(name) {
+		if !moduleRE.MatchString(name) {
 			return task.Failf("%q is not the name of a kernel module", name)
 		}
 	}

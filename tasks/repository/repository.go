@@ -109,10 +109,12 @@ type Mirror struct {
 	Files task.Strings `json:"files" kf:"format=path" doc:"Files, as patterns; default: all of the package manager."`
 }
 
+var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+
 // Check implements task.Checker.
 func (p *Repository) Check() error {
 	var errs []error
-	if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`).MatchString(p.Name) {
+	if !nameRE.MatchString(p.Name) {
 		errs = append(errs, task.Failf("name %q: only letters, digits, _ . and - are possible, it names files", p.Name))
 	}
 	if p.Apt == nil && p.Yum == nil {

@@ -58,7 +58,7 @@ func (p *SELinux) Changes(ctx context.Context, h task.Host) ([]task.Change, erro
 		}
 		return nil, nil
 	}
-	if p.State == "permissive" && running == "disabled" && setting().FindString(text) == "SELINUX=disabled" {
+	if p.State == "permissive" && running == "disabled" && settingRE.FindString(text) == "SELINUX=disabled" {
 		return nil, nil // more permissive already, and a way back would relabel all files at the next boot
 	}
 	changes := hostfile.Want(config, text, p.edit(text), configured, task.Attr{})
@@ -82,8 +82,8 @@ func mode(ctx context.Context, h task.Host) (string, error) {
 
 // edit sets the line SELINUX= and leaves the rest, SELINUXTYPE= included, as it is.
 func (p *SELinux) edit(text string) string {
-	if line := setting(); line.MatchString(text) {
-		return line.ReplaceAllLiteralString(text, "SELINUX="+p.State)
+	if settingRE.MatchString(text) {
+		return settingRE.ReplaceAllLiteralString(text, "SELINUX="+p.State)
 	}
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
@@ -91,7 +91,7 @@ func (p *SELinux) edit(text string) string {
 	return text + "SELINUX=" + p.State + "\n"
 }
 
-func setting() *regexp.Regexp { return regexp.MustCompile(`(?m)^[ \t]*SELINUX[ \t]*=.*$`) }
+var settingRE = regexp.MustCompile(`(?m)^[ \t]*SELINUX[ \t]*=.*$`)
 
 func (p *SELinux) rebootDue(running string) bool {
 	return (p.State == "disabled") != (running == "disabled")

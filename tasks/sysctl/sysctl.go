@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/internal/hostfile"
@@ -101,7 +102,8 @@ func rank(key string) int {
 
 // Changes implements task.Task.
 func (p *Sysctl) Changes(ctx context.Context, h task.Host) ([]task.Change, error) {
-	file := "# Written by kflow: do not edit.\n"
+	var file strings.Builder
+	file.WriteString("# Written by kflow: do not edit.\n")
 	var keys, diff []string
 	for _, key := range p.keys() {
 		want := normal(p.Values[key])
@@ -115,10 +117,10 @@ func (p *Sysctl) Changes(ctx context.Context, h task.Host) ([]task.Change, error
 		if err != nil {
 			return nil, task.Failf("kernel setting %s cannot be read: %w", key, err)
 		}
-		file += key + " = " + want + "\n"
-		if normal(string(have)) != want {
+		file.WriteString(key + " = " + want + "\n")
+		if is := normal(string(have)); is != want {
 			keys = append(keys, key)
-			diff = append(diff, fmt.Sprintf("%s: %s -> %s", key, normal(string(have)), want))
+			diff = append(diff, key+": "+is+" -> "+want)
 		}
 	}
 	if err := p.later(ctx, h); err != nil {
@@ -128,7 +130,7 @@ func (p *Sysctl) Changes(ctx context.Context, h task.Host) ([]task.Change, error
 	if err != nil {
 		return nil, err
 	}
-	changes := hostfile.Want(p.File, text, file, exists, task.Attr{})
+	changes := hostfile.Want(p.File, text, file.String(), exists, task.Attr{})
 	if keys != nil {
 		changes = append(changes, task.Change{
 			Summary: summary(keys), Diff: strings.Join(diff, "\n"), Apply: p.set(keys),
@@ -145,7 +147,12 @@ func summary(keys []string) string {
 }
 
 // normal makes values comparable: the kernel separates numbers by tabs.
-func normal(value string) string { return strings.Join(strings.Fields(value), " ") }
+func normal(value string) string {
+	if one := strings.TrimSpace(value); !strings.ContainsFunc(one, unicode.IsSpace) {
+		return one
+	}
+	return strings.Join(strings.Fields(value), " ")
+}
 
 // procPath is the file of a key. As in sysctl(8), the first separator decides: with a dot first, a slash in the key
 // stands for a dot in a name (net.ipv4.conf.eth0/100.rp_filter).
@@ -153,7 +160,16 @@ func procPath(key string) string {
 	if i := strings.IndexAny(key, "./"); i < 0 || key[i] == '/' {
 		return "/proc/sys/" + key
 	}
-	return "/proc/sys/" + strings.NewReplacer(".", "/", "/", ".").Replace(key)
+	path := append([]byte("/proc/sys/"), key...)
+	for i := len(path) - len(key); i < len(path); i++ {
+		switch path[i] {
+		case '.':
+			path[i] = '/'
+		case '/':
+			path[i] = '.'
+		}
+	}
+	return string(path)
 }
 
 func (p *Sysctl) set(keys []string) func(context.Context, task.Host) error {

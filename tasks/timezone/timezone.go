@@ -40,9 +40,11 @@ type Timezone struct {
 	Name string `json:"name" kf:"required,short" doc:"Name in the time zone database, for example Asia/Shanghai, Europe/Berlin or UTC."`
 }
 
+var nameRE = regexp.MustCompile(`^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$`)
+
 // Check implements task.Checker.
 func (p *Timezone) Check() error {
-	if p.Name != "" && !regexp.MustCompile(`^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$`).MatchString(p.Name) {
+	if p.Name != "" && !nameRE.MatchString(p.Name) {
 		return task.Failf("%q is not the name of a time zone", p.Name).WithHint("names look like Asia/Shanghai; `timedatectl list-timezones` shows all")
 	}
 	return nil

@@ -3,7 +3,6 @@ package conf
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +18,7 @@ type tomlScanner struct {
 }
 
 func scanTOML(src string) (*tomlDoc, error) {
-	s := &tomlScanner{src: src}
+	s := &tomlScanner{src: src, entries: make([]entry, 0, strings.Count(src, "\n"))}
 	for s.pos < len(src) {
 		start := s.pos
 		s.blanks()
@@ -245,7 +244,7 @@ func unquoteTOML(s string) string {
 
 // quoteTOML writes a part of a key.
 func quoteTOML(part string, quote byte) string {
-	if regexp.MustCompile(`^[A-Za-z0-9_-]+$`).MatchString(part) {
+	if part != "" && strings.IndexFunc(part, func(c rune) bool { return c > 127 || !bareKey(byte(c)) }) < 0 {
 		return part
 	}
 	if quote == '\'' && fitsLiteral(part) {
@@ -345,5 +344,5 @@ func canonTOML(v string) string {
 			s.pos++
 		}
 	}
-	return strings.NewReplacer(",]", "]").Replace(b.String())
+	return strings.ReplaceAll(b.String(), ",]", "]")
 }
