@@ -27,6 +27,7 @@ func (a *adm) init() int {
 		return a.Fail("%v", err)
 	}
 	address, port := a.address()
+	c.cgroups = a.cgroups()
 	c.version, c.config, c.external = a.version(), cluster, strings.Contains(cluster, "external:")
 	if c.endpoint = field(cluster, "controlPlaneEndpoint"); c.endpoint == "" {
 		c.endpoint = net.JoinHostPort(address, port)
@@ -39,7 +40,7 @@ func (a *adm) init() int {
 	if !c.external {
 		a.n.addMember(c, &member{name: a.nodeName(), host: a.h})
 	}
-	if !a.startKubelet() {
+	if !a.startKubelet(c) {
 		return 1
 	}
 	a.Printf("[wait-control-plane] Waiting for the kubelet to boot up the control plane\n")
@@ -50,6 +51,7 @@ func (a *adm) init() int {
 	a.n.register(c, a.nodeName(), a.h, true)
 	a.Take(2500 * time.Millisecond)
 	a.n.addons(c, a.h.Now())
+	a.firstToken(c)
 	a.Printf("\nYour Kubernetes control-plane has initialized successfully!\n")
 	return 0
 }
@@ -135,11 +137,15 @@ func (a *adm) join() int {
 		return code
 	}
 	if control {
+		if field(c.config, "controlPlaneEndpoint") == "" {
+			return a.Fail("error execution phase preflight: \nOne or more conditions for hosting a new control plane instance is not satisfied.\n" +
+				"unable to add a new control plane instance to a cluster that doesn't have a stable controlPlaneEndpoint address")
+		}
 		if code := a.prepare(c); code != 0 {
 			return code
 		}
 	}
-	if !a.write(map[string]string{kubernetesDir + "bootstrap-kubelet.conf": c.kubeconfig(c.endpoint, "tls-bootstrap-token-user")}) || !a.startKubelet() {
+	if !a.write(map[string]string{kubernetesDir + "bootstrap-kubelet.conf": c.kubeconfig(c.endpoint, "tls-bootstrap-token-user")}) || !a.startKubelet(c) {
 		return 1
 	}
 	a.Printf("[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap...\n")
@@ -221,16 +227,23 @@ func (a *adm) prepare(c *Cluster) int {
 	return 0
 }
 
+// learners is the minor version from which kubeadm lets a member of etcd learn before it has a vote.
+const learners = 29
+
 // joinEtcd adds a member to etcd, first as a learner, and starts the control plane of this host.
 func (a *adm) joinEtcd(c *Cluster) int {
 	address, port := a.address()
 	if !c.external {
 		a.Printf("[etcd] Announced new etcd member joining to the existing etcd cluster\n")
 		a.n.mu.Lock()
-		learner := slices.ContainsFunc(c.members, func(m *member) bool { return m.learner && m.host != a.h })
+		another := slices.ContainsFunc(c.members, func(m *member) bool { return m.learner && m.host != a.h })
 		a.n.mu.Unlock()
-		if learner {
-			return a.Fail("error execution phase control-plane-join/etcd: error creating local etcd static pod manifest file: etcdserver: too many learner members in cluster")
+		const fails = "error execution phase control-plane-join/etcd: error creating local etcd static pod manifest file: "
+		switch {
+		case another && number(c.version, `v1\.(\d+)`) < learners:
+			return a.Fail(fails + "etcdserver: unhealthy cluster")
+		case another:
+			return a.Fail(fails + "etcdserver: too many learner members in cluster")
 		}
 		a.n.addMember(c, &member{name: a.nodeName(), host: a.h, learner: true})
 	}

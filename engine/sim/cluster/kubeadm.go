@@ -43,12 +43,18 @@ type adm struct {
 }
 
 func (n *Network) kubeadm(p *host.Proc) int {
-	flags, words := p.Flags("--config", "--kubeconfig", "--ttl", "-o", "--output", "--kubernetes-version", "--image-repository", "--cri-socket", "--certificate-key", "--token", "--node-name")
+	flags, words := p.Flags("--config", "--kubeconfig", "--ttl", "-o", "--output", "--kubernetes-version", "--image-repository", "--cri-socket", "--certificate-key",
+		"--token", "--node-name", "--apiserver-advertise-address", "--pod-network-cidr", "--service-cidr", "--discovery-token-ca-cert-hash", "--control-plane-endpoint")
 	a := &adm{Proc: p, n: n, h: p.Host, flags: flags}
-	if file := flags["--config"]; file != "" {
-		a.config = p.Host.Text(file)
-		if a.config == "" {
-			return p.Fail("unable to read config from %q: open %s: no such file or directory", file, file)
+	if len(words) == 2 && words[0] == "join" {
+		flags["endpoint"], words = words[1], words[:1]
+	}
+	if code := a.configure(); code != 0 {
+		return code
+	}
+	if verb := words[0]; verb == "init" || verb == "join" || verb == "reset" || a.config != "" {
+		if why := a.sockets(); why != "" {
+			return p.Fail("%s", why)
 		}
 	}
 	switch strings.Join(words, " ") {
@@ -110,51 +116,6 @@ func imagesOf(version, repository string) []string {
 	}
 	return append(out, dns, repository+"/pause:"+pause, repository+"/etcd:3.5.12-0")
 }
-
-// preflight are the checks before init and join.
-func (a *adm) preflight(control bool) bool {
-	a.Printf("[preflight] Running pre-flight checks\n")
-	a.Take(1500 * time.Millisecond)
-	var errs []string
-	check := func(name string, ok bool, why string) {
-		if !ok && !strings.Contains(a.flags["--ignore-preflight-errors"], name) {
-			errs = append(errs, "\t[ERROR "+name+"]: "+why)
-		}
-	}
-	socket := strings.TrimPrefix(field(a.config, "criSocket"), "unix://")
-	if socket == "" {
-		socket = "/run/containerd/containerd.sock"
-	}
-	runtime, _ := a.h.Active("containerd")
-	docker, _ := a.h.Active("docker")
-	check("CRI", (runtime || docker) && a.h.Exists(socket), "container runtime is not running: "+socket)
-	check("Swap", !a.h.Swap(), "running with swap on is not supported. Please disable swap")
-	check("FileContent--proc-sys-net-ipv4-ip_forward", setTo1(a.h, "net/ipv4/ip_forward"), "/proc/sys/net/ipv4/ip_forward contents are not set to 1")
-	if number(a.version(), `1\.(\d+)`) < 30 {
-		check("FileContent--proc-sys-net-bridge-bridge-nf-call-iptables", setTo1(a.h, "net/bridge/bridge-nf-call-iptables"),
-			"/proc/sys/net/bridge/bridge-nf-call-iptables does not exist or is not set to 1")
-	}
-	check("FileExisting-conntrack", a.h.Which("conntrack") != "", "conntrack not found in system path")
-	files := []string{kubernetesDir + "kubelet.conf"}
-	if control {
-		for _, name := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"} {
-			files = append(files, manifests+name+".yaml")
-		}
-		p := a.n.planeOf(a.h.Name)
-		check("Port-6443", p == nil || !a.n.up(p), "Port 6443 is in use")
-		check("DirAvailable--var-lib-etcd", !a.h.Exists("/var/lib/etcd/member"), "/var/lib/etcd is not empty")
-	}
-	for _, name := range files {
-		check("FileAvailable-"+strings.ReplaceAll(name, "/", "-"), !a.h.Exists(name), name+" already exists")
-	}
-	if len(errs) == 0 {
-		return true
-	}
-	a.Errorf("error execution phase preflight: [preflight] Some fatal errors occurred:\n%s\n", strings.Join(errs, "\n"))
-	return false
-}
-
-func setTo1(h *host.Host, key string) bool { return strings.TrimSpace(h.Text("/proc/sys/"+key)) == "1" }
 
 func (a *adm) version() string {
 	if v := field(a.config, "kubernetesVersion"); v != "" {
@@ -220,9 +181,12 @@ func (a *adm) staticPods(c *Cluster, address, port string) bool {
 }
 
 // startKubelet writes its configuration and starts it.
-func (a *adm) startKubelet() bool {
+func (a *adm) startKubelet(c *Cluster) bool {
 	a.Printf("[kubelet-start] Starting the kubelet\n")
-	files := map[string]string{"/var/lib/kubelet/config.yaml": "kind: KubeletConfiguration\n", "/var/lib/kubelet/kubeadm-flags.env": "KUBELET_KUBEADM_ARGS=\"\"\n"}
+	files := map[string]string{
+		"/var/lib/kubelet/config.yaml":       "kind: KubeletConfiguration\ncgroupDriver: " + c.cgroups + "\n",
+		"/var/lib/kubelet/kubeadm-flags.env": "KUBELET_KUBEADM_ARGS=\"--container-runtime-endpoint=unix://" + a.socket() + "\"\n",
+	}
 	if !a.write(files) {
 		return false
 	}
@@ -247,12 +211,17 @@ func (a *adm) token() int {
 	}
 	a.n.mu.Lock()
 	defer a.n.mu.Unlock()
-	c.minted++
-	token := fmt.Sprintf("%06x.%016x", c.minted, a.n.seed+uint64(c.minted)*0x9e3779b97f4a7c15)
-	c.tokens[token] = a.h.Now().Add(life)
+	token := c.mint(a.n.seed, "", a.h.Now().Add(life))
+	if _, join := a.flags["--print-join-command"]; join {
+		a.Printf("kubeadm join %s --token %s --discovery-token-ca-cert-hash %s\n", c.endpoint, token, c.hash)
+		return 0
+	}
 	a.Printf("%s\n", token)
 	return 0
 }
+
+// certificatesLive is how long uploaded certificates stay in the cluster.
+const certificatesLive = 2 * time.Hour
 
 func (a *adm) uploadCerts() int {
 	a.Take(500 * time.Millisecond)
@@ -260,10 +229,9 @@ func (a *adm) uploadCerts() int {
 	if c == nil {
 		return code
 	}
-	const life = 2 * time.Hour
 	a.n.mu.Lock()
 	defer a.n.mu.Unlock()
-	c.key, c.keyUntil = field(a.config, "certificateKey"), a.h.Now().Add(life)
+	c.key, c.keyUntil = field(a.config, "certificateKey"), a.h.Now().Add(certificatesLive)
 	a.Printf("[upload-certs] Storing the certificates in Secret \"kubeadm-certs\" in the \"kube-system\" Namespace\n")
 	return 0
 }

@@ -130,10 +130,7 @@ func (n *Network) RoundTrip(from *host.Host, req *http.Request) (*http.Response,
 	case how == internet:
 		return n.Internet(from, req)
 	case how == open && plane != nil:
-		status, text := http.StatusOK, "ok"
-		if !n.healthy(plane) {
-			status, text = http.StatusInternalServerError, "[-]etcd failed: reason withheld"
-		}
+		status, text := n.answer(plane, req)
 		return &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{}, Body: io.NopCloser(strings.NewReader(text)),
 			ContentLength: int64(len(text)), Request: req}, nil
 	case how == open, how == reset:
@@ -141,6 +138,25 @@ func (n *Network) RoundTrip(from *host.Host, req *http.Request) (*http.Response,
 	}
 	_, err := n.Dial(req.Context(), from, "tcp", req.URL.Host)
 	return nil, err
+}
+
+// answer is what an API server says to somebody it does not know: whether it is well, and its version.
+func (n *Network) answer(p *plane, req *http.Request) (int, string) {
+	if req.URL.Scheme != "https" {
+		return http.StatusBadRequest, "Client sent an HTTP request to an HTTPS server.\n"
+	}
+	switch req.URL.Path {
+	case "/livez":
+		return http.StatusOK, "ok"
+	case "/healthz", "/readyz":
+		if !n.healthy(p) {
+			return http.StatusInternalServerError, "[-]etcd failed: reason withheld"
+		}
+		return http.StatusOK, "ok"
+	case "/version":
+		return http.StatusOK, `{"gitVersion": "` + p.cluster.version + `"}`
+	}
+	return http.StatusForbidden, `{"kind": "Status", "status": "Failure", "reason": "Forbidden", "message": "User \"system:anonymous\" cannot get path \"` + req.URL.Path + `\""}`
 }
 
 // reach finds what listens at an address: a control plane, where it is an API server.
@@ -200,11 +216,10 @@ func (n *Network) lookUp(from *host.Host, name string) (*host.Host, end) {
 
 // balance finds what haproxy of a host forwards a port to.
 func (n *Network) balance(to *host.Host, port string) (*plane, end) {
-	on, _ := to.Active("haproxy")
-	config := to.Text("/etc/haproxy/haproxy.cfg")
-	if !on || !regexp.MustCompile(`(?m)^\s*bind\s+\S*:`+port+`\b`).MatchString(config) {
+	if !balances(to, port) {
 		return nil, refused
 	}
+	config := to.Text("/etc/haproxy/haproxy.cfg")
 	for _, m := range regexp.MustCompile(`(?m)^\s*server\s+\S+\s+([^\s:]+):(\d+)`).FindAllStringSubmatch(config, -1) {
 		back := n.Host(m[1])
 		if back == nil || n.Down(back.Name) {

@@ -27,6 +27,7 @@ type Cluster struct {
 	endpoint string // of kubeconfigs, host:port
 	config   string // ClusterConfiguration
 	external bool   // etcd is elsewhere
+	cgroups  string // cgroup driver of the kubelets
 	made     time.Time
 
 	tokens     map[string]time.Time // until when they hold
@@ -78,12 +79,8 @@ func (n *Network) planeOf(name string) *plane {
 
 // up tells whether the API server of a control plane listens.
 func (n *Network) up(p *plane) bool {
-	on, since := p.host.Active("kubelet")
-	runtime, _ := p.host.Active("containerd")
-	if !runtime {
-		runtime, _ = p.host.Active("docker")
-	}
-	if !on || !runtime || !p.host.Exists(manifests+"kube-apiserver.yaml") {
+	runs, since := podsRun(p.host)
+	if !runs || !p.host.Exists(manifests+"kube-apiserver.yaml") {
 		return false
 	}
 	if since.Before(p.since) {
@@ -116,8 +113,8 @@ func (n *Network) healthy(p *plane) bool {
 
 // alive tells whether a member of etcd runs.
 func (n *Network) alive(m *member) bool {
-	on, _ := m.host.Active("kubelet")
-	return on && !n.Down(m.host.Name) && m.host.Exists(manifests+"etcd.yaml")
+	runs, _ := podsRun(m.host)
+	return runs && !n.Down(m.host.Name) && m.host.Exists(manifests+"etcd.yaml")
 }
 
 // newCluster makes a cluster with a certificate authority of its own.
@@ -145,6 +142,16 @@ func (n *Network) newCluster(now time.Time) (*Cluster, error) {
 	n.clusters = append(n.clusters, c)
 	n.mu.Unlock()
 	return c, nil
+}
+
+// mint makes a token that holds until a time. Network.mu is held.
+func (c *Cluster) mint(seed uint64, token string, until time.Time) string {
+	if token == "" {
+		c.minted++
+		token = fmt.Sprintf("%06x.%016x", c.minted, seed+uint64(c.minted)*0x9e3779b97f4a7c15)
+	}
+	c.tokens[token] = until
+	return token
 }
 
 // kubeconfig is a kubeconfig for a user of the cluster.

@@ -14,6 +14,7 @@ import (
 type unit struct {
 	active, sub string
 	loaded      string // text of its file when it was read
+	config      string // of its program, when it was started
 	since       time.Time
 }
 
@@ -313,10 +314,33 @@ func (h *Host) setUnit(name, active, sub string) {
 		return
 	}
 	u.active, u.sub, u.since = active, sub, now
+	if file := configOf(name); file != "" && active == "active" {
+		if _, n, err := h.files.find("open", file, true); err == nil {
+			u.config = n.data
+		}
+	}
 	if active == "active" && h.o.OnStart != nil {
 		h.o.OnStart(h, name)
 	}
 }
+
+// configOf is the configuration that a daemon reads when it starts, and not again.
+func configOf(unit string) string {
+	return map[string]string{"containerd.service": "/etc/containerd/config.toml", "docker.service": "/etc/docker/daemon.json"}[unit]
+}
+
+// StartedWith is the configuration that containerd, or Docker, found when it was started.
+func (h *Host) StartedWith(name string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if u := h.units[full(name)]; u != nil {
+		return u.config
+	}
+	return ""
+}
+
+// Version is what a program in PATH says it is; "" when it does not say.
+func (h *Host) Version(program string) string { return h.version(program, "") }
 
 // Start starts a unit, as a program that is not systemctl may want it.
 func (h *Host) Start(name string) {
