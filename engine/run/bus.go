@@ -15,7 +15,7 @@ import (
 type Journal interface {
 	ID() string
 	Seq() int64
-	Append(events ...event.Event) error
+	Append(events ...event.Event) error // keeps no hold of the slice
 	Commit() error
 }
 
@@ -44,6 +44,7 @@ type bus struct {
 	clock  sched.Clock
 	last   time.Time // of the last event: a long silence is broken
 	broken error     // the log can't take more
+	one    [1]event.Event
 }
 
 func newBus(log Journal, m *mask.Masker, sink event.Sink, clock sched.Clock) *bus {
@@ -58,7 +59,8 @@ func (b *bus) emit(e event.Event) {
 	b.last = e.Time
 	e = b.mask.Event(e)
 	e.Line = shortLine(e.Line)
-	if err := b.log.Append(e); err != nil && b.broken == nil {
+	b.one[0] = e
+	if err := b.log.Append(b.one[:]...); err != nil && b.broken == nil {
 		b.broken = err
 	}
 	b.sink.Emit(e)

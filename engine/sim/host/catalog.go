@@ -186,7 +186,7 @@ func (im *Image) full(version string) string {
 }
 
 // kubernetesVersion finds the minor version that the address of a repository names.
-func kubernetesVersion() *regexp.Regexp { return regexp.MustCompile(`v1\.(\d+)`) }
+var kubernetesVersion = regexp.MustCompile(`v1\.(\d+)`)
 
 // kubernetes are the versions of a package in a repository: one minor version in the new ones, up to 1.28 in the old.
 func (im *Image) kubernetes(url string, p *pkg) []string {
@@ -194,7 +194,7 @@ func (im *Image) kubernetes(url string, p *pkg) []string {
 		return p.versions
 	}
 	var minors []string
-	if m := kubernetesVersion().FindStringSubmatch(url); m != nil {
+	if m := kubernetesVersion.FindStringSubmatch(url); m != nil {
 		minors = []string{m[1]}
 	} else {
 		for minor := 28; minor >= 11; minor-- {

@@ -52,11 +52,11 @@ func (h *Host) Lstat(_ context.Context, name string) (task.FileInfo, error) {
 func (h *Host) stat(op, name string, follow bool) (task.FileInfo, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	at, n, err := h.files.find(op, name, follow)
+	at, _, err := h.files.find(op, name, follow)
 	if err != nil {
 		return task.FileInfo{}, err
 	}
-	return info(at, n), nil
+	return h.files.info(at), nil
 }
 
 // ReadDir implements task.FS.
@@ -75,7 +75,7 @@ func (h *Host) List(name string) ([]task.FileInfo, error) {
 	}
 	var out []task.FileInfo
 	for _, kid := range h.files.list(at) {
-		out = append(out, info(kid, h.files.at(join(at, kid))))
+		out = append(out, h.files.info(join(at, kid)))
 	}
 	return out, nil
 }
@@ -163,7 +163,7 @@ func (h *Host) write(name, text string, a task.Attr) error {
 	}
 	n := have.with(a)
 	n.data, n.mtime = h.share(text), h.now()
-	h.files.set(at, n)
+	h.files.set(at, &n)
 	return nil
 }
 
@@ -178,8 +178,8 @@ func (h *Host) mkdir(name string, a task.Attr) error {
 		return wrong("mkdir", name, err)
 	}
 	err = h.files.mkdirs(at, func() *node {
-		n := node{mode: fs.ModeDir | 0o755, owner: "root", group: "root", mtime: h.now()}
-		return n.with(a)
+		n := node{mode: fs.ModeDir | 0o755, owner: "root", group: "root", mtime: h.now()}.with(a)
+		return &n
 	})
 	if err != nil {
 		return wrong("mkdir", name, err)
@@ -193,7 +193,9 @@ func (h *Host) SetAttr(_ context.Context, name string, a task.Attr) error {
 	defer h.mu.Unlock()
 	at, n, err := h.files.find("chmod", name, true)
 	if err == nil {
-		h.files.set(at, n.with(a))
+		changed := n.with(a)
+		changed.mtime = h.files.changed(at)
+		h.files.set(at, &changed)
 	}
 	return err
 }
@@ -239,8 +241,9 @@ func (h *Host) Rename(_ context.Context, from, to string) error {
 }
 
 func (t *tree) move(from, to string) {
-	n := t.at(from)
-	t.set(to, n)
+	n := *t.at(from)
+	n.mtime = t.changed(from)
+	t.set(to, &n)
 	if n.mode.IsDir() {
 		for _, kid := range t.list(from) {
 			t.move(join(from, kid), join(to, kid))

@@ -71,7 +71,7 @@ func New(o Options) *Host {
 		o.Texts = NewTexts()
 	}
 	h := &Host{
-		o: o, Name: o.Name, IP: o.IP, files: newTree(o.Image.base, o.Texts.One), units: map[string]*unit{},
+		o: o, Name: o.Name, IP: o.IP, files: newTree(o.Image.base, o.Texts), units: map[string]*unit{},
 		packages: map[string]*installed{}, images: map[string]bool{}, running: map[string]int{}, slow: 1,
 	}
 	h.started = o.Clock.Now()
@@ -205,7 +205,7 @@ func (h *Host) Each(show func(path, line string)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(h.files.own)) {
-		if n := h.files.own[name]; n != nil {
+		if n := h.files.own[name].node; n != nil {
 			show(name, fmt.Sprintf("%v %s:%s %s %q", n.mode, n.owner, n.group, n.target, n.data))
 		}
 	}

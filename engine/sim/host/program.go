@@ -98,7 +98,9 @@ func (e *UnknownError) Error() string {
 }
 
 // path is where programs are looked up, as agents do.
-const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+func searchPath() [6]string {
+	return [...]string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+}
 
 // Which finds a program; "" when it is not there.
 func (h *Host) Which(name string) string {
@@ -108,7 +110,7 @@ func (h *Host) Which(name string) string {
 		}
 		return ""
 	}
-	for _, dir := range strings.Split(searchPath, ":") {
+	for _, dir := range searchPath() {
 		if at := dir + "/" + name; h.Exists(at) {
 			return at
 		}

@@ -231,18 +231,30 @@ func (h *Host) mainExcludes() []string {
 
 // compareVersions compares the numbers of two versions, left to right.
 func compareVersions(a, b string) int {
-	split := func(s string) []string {
-		return strings.FieldsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
-	}
-	x, y := split(a), split(b)
-	for i := range min(len(x), len(y)) {
-		x[i], y[i] = strings.TrimLeft(x[i], "0"), strings.TrimLeft(y[i], "0")
-		if len(x[i]) != len(y[i]) {
-			return len(x[i]) - len(y[i])
-		}
-		if x[i] != y[i] {
-			return strings.Compare(x[i], y[i])
+	for {
+		var x, y string
+		x, a = number(a)
+		y, b = number(b)
+		switch {
+		case x == "" || y == "" || len(x) != len(y):
+			return len(x) - len(y)
+		case x != y:
+			return strings.Compare(x, y)
 		}
 	}
-	return len(x) - len(y)
+}
+
+// number is the first number in a version, without zeros before it, and what follows; "" = there is none.
+func number(version string) (digits, rest string) {
+	isDigit := func(r rune) bool { return r >= '0' && r <= '9' }
+	start := strings.IndexFunc(version, isDigit)
+	if start < 0 {
+		return "", ""
+	}
+	rest = strings.TrimLeftFunc(version[start:], isDigit)
+	digits = strings.TrimLeft(version[start:len(version)-len(rest)], "0")
+	if digits == "" {
+		digits = "0"
+	}
+	return digits, rest
 }

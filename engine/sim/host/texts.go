@@ -3,17 +3,37 @@ package host
 import (
 	"bytes"
 	"sync"
+	"time"
 )
 
-// Texts keeps one copy of equal texts: most of what is written on hosts is written on all of them. It is safe for concurrent
-// use, and its lock is taken while hosts are locked.
+// Texts keeps one copy of equal texts, and of equal files: most of what is written on hosts is written on all of them. It is
+// safe for concurrent use, and its lock is taken while hosts are locked.
 type Texts struct {
-	mu  sync.RWMutex
-	all map[string]string
+	mu    sync.RWMutex
+	all   map[string]string
+	nodes map[node]*node
 }
 
 // NewTexts returns an empty set.
-func NewTexts() *Texts { return &Texts{all: map[string]string{}} }
+func NewTexts() *Texts { return &Texts{all: map[string]string{}, nodes: map[node]*node{}} }
+
+// node is the one copy of a node, without its time.
+func (t *Texts) node(n node) *node {
+	n.mtime = time.Time{}
+	t.mu.RLock()
+	have := t.nodes[n]
+	t.mu.RUnlock()
+	if have != nil {
+		return have
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if have = t.nodes[n]; have == nil {
+		have = &n
+		t.nodes[n] = have
+	}
+	return have
+}
 
 // One is the one copy of a text.
 func (t *Texts) One(s string) string {

@@ -11,8 +11,8 @@ import (
 	"github.com/kflow/kflow/engine/task"
 )
 
-// node is a file, directory or symbolic link. It is never changed once it is in a tree: a change is a new node, so that
-// trees can share them.
+// node is a file, directory or symbolic link. It is never changed once it is in a tree: a change is a new node. Trees share
+// those that are equal, which most are; so a tree keeps the time of its last change apart, and a node in it has none.
 type node struct {
 	mode         fs.FileMode // with type bits
 	owner, group string
@@ -49,37 +49,68 @@ func (b *base) put(name string, n *node) {
 	b.nodes[name] = n
 }
 
-// tree is the file system of one host: a base, and what differs from it. A nil node says that there is nothing.
+// tree is the file system of one host: a base, and what differs from it.
 type tree struct {
 	base *base
-	own  map[string]*node
+	own  map[string]place
 	// kids are the names in own by directory, so that a directory is listed without a look at all of own.
-	kids   map[string][]string
-	intern func(string) string
+	kids  map[string][]string
+	texts *Texts
 }
 
-func newTree(b *base, intern func(string) string) *tree {
-	return &tree{base: b, own: map[string]*node{}, kids: map[string][]string{}, intern: intern}
+// place is what a tree has at a path; a nil node says that there is nothing.
+type place struct {
+	*node
+	changed int64 // nanoseconds since 1970; 0 = not known
+}
+
+func newTree(b *base, texts *Texts) *tree {
+	return &tree{base: b, own: map[string]place{}, kids: map[string][]string{}, texts: texts}
 }
 
 func (t *tree) at(name string) *node {
-	if n, ok := t.own[name]; ok {
-		return n
+	if p, ok := t.own[name]; ok {
+		return p.node
 	}
 	return t.base.nodes[name]
 }
 
+// in is at for a name in a directory, which is given with its slash.
+func (t *tree) in(dir, name string) *node {
+	path := append(append(make([]byte, 0, 128), dir...), name...)
+	if p, ok := t.own[string(path)]; ok {
+		return p.node
+	}
+	return t.base.nodes[string(path)]
+}
+
+// changed is when what is at a path was changed.
+func (t *tree) changed(name string) time.Time {
+	if at := t.own[name].changed; at != 0 {
+		return time.Unix(0, at).UTC()
+	}
+	return time.Time{}
+}
+
 // set puts a node at a path that is resolved, or takes away what is there (nil).
 func (t *tree) set(name string, n *node) {
-	name = t.intern(name)
+	name = t.texts.One(name)
 	if _, ok := t.own[name]; !ok && t.base.nodes[name] == nil {
 		if n == nil {
 			return
 		}
-		dir := t.intern(path.Dir(name))
+		dir := t.texts.One(path.Dir(name))
 		t.kids[dir] = append(t.kids[dir], name[strings.LastIndexByte(name, '/')+1:])
 	}
-	t.own[name] = n
+	if n == nil {
+		t.own[name] = place{}
+		return
+	}
+	p := place{node: t.texts.node(*n)}
+	if !n.mtime.IsZero() {
+		p.changed = n.mtime.UnixNano()
+	}
+	t.own[name] = p
 }
 
 // list are the names in a directory, sorted.
@@ -206,14 +237,16 @@ func (t *tree) find(op, name string, follow bool) (string, *node, error) {
 
 func wrong(op, name string, err error) error { return &fs.PathError{Op: op, Path: name, Err: err} }
 
-func info(name string, n *node) task.FileInfo {
+// info is what stands at a path that is resolved.
+func (t *tree) info(name string) task.FileInfo {
+	n := t.at(name)
 	return task.FileInfo{
-		Name: path.Base(name), Size: int64(len(n.data)), Mode: n.mode, Owner: n.owner, Group: n.group, Target: n.target, MTime: n.mtime,
+		Name: path.Base(name), Size: int64(len(n.data)), Mode: n.mode, Owner: n.owner, Group: n.group, Target: n.target, MTime: t.changed(name),
 	}
 }
 
 // with returns a copy with attributes set.
-func (n node) with(a task.Attr) *node {
+func (n node) with(a task.Attr) node {
 	if a.Mode != 0 {
 		n.mode = n.mode&fs.ModeType | a.Mode
 	}
@@ -223,5 +256,5 @@ func (n node) with(a task.Attr) *node {
 	if a.Group != "" {
 		n.group = a.Group
 	}
-	return &n
+	return n
 }

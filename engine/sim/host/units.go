@@ -19,14 +19,14 @@ type unit struct {
 }
 
 // unitDirs are where unit files lie, the strongest first.
-func unitDirs() []string {
-	return []string{"/etc/systemd/system/", "/run/systemd/system/", "/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"}
+func unitDirs() [5]string {
+	return [...]string{"/etc/systemd/system/", "/run/systemd/system/", "/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"}
 }
 
 // fragment is the file of a unit; "" when there is none.
 func (h *Host) fragment(name string) string {
 	for _, dir := range unitDirs() {
-		if n := h.files.at(dir + name); n != nil {
+		if h.files.in(dir, name) != nil {
 			return dir + name
 		}
 	}
@@ -46,7 +46,7 @@ func (h *Host) fragmentText(name string) string {
 }
 
 func (h *Host) masked(name string) bool {
-	n := h.files.at("/etc/systemd/system/" + name)
+	n := h.files.in("/etc/systemd/system/", name)
 	return n != nil && n.mode&fs.ModeSymlink != 0 && n.target == "/dev/null"
 }
 
