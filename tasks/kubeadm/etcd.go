@@ -40,7 +40,11 @@ func leaveEtcd(ctx context.Context, h task.Host) error {
 	if c.Have(ctx, h) != nil {
 		return nil
 	}
-	node := (&Node{}).name(h)
+	var own Node
+	if err := own.settle(ctx, h); err != nil {
+		return err
+	}
+	node := own.NodeName
 	if m := regexp.MustCompile(`--name=(\S+)`).FindSubmatch(manifest); m != nil {
 		node = string(m[1])
 	}

@@ -78,6 +78,9 @@ func (p *Init) touches() task.Touches {
 
 // Changes implements task.Task.
 func (p *Init) Changes(ctx context.Context, h task.Host) ([]task.Change, error) {
+	if err := p.settle(ctx, h); err != nil {
+		return nil, err
+	}
 	v, err := kube.ParseVersion(p.Version)
 	if err != nil {
 		return nil, err

@@ -61,6 +61,9 @@ func (p *Join) dataDir() string {
 // Changes implements task.Task. Not a file decides whether a node has joined, but the cluster: admin.conf is written
 // before the member is added to etcd (ksail#5818).
 func (p *Join) Changes(ctx context.Context, h task.Host) ([]task.Change, error) {
+	if err := p.settle(ctx, h); err != nil {
+		return nil, err
+	}
 	s, err := inspect(ctx, h, "join", p.dataDir())
 	if err != nil {
 		return nil, err

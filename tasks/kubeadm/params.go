@@ -1,12 +1,14 @@
 package kubeadm
 
 import (
+	"context"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/hostfile"
 	"github.com/kflow/kflow/tasks/internal/kube"
 )
 
@@ -20,6 +22,19 @@ type Node struct {
 	ImagePullPolicy  string            `json:"image_pull_policy" kf:"enum=Always|IfNotPresent|Never" doc:"How kubeadm pulls images (from 1.22 on)."`
 	IgnorePreflight  task.Strings      `json:"ignore_preflight_errors" doc:"Checks of kubeadm whose failures only warn, for example Swap, NumCPU."`
 	SkipPhases       task.Strings      `json:"skip_phases" doc:"Phases of kubeadm to leave out, for example addon/kube-proxy."`
+}
+
+// settle makes the name of the host that of the node, unless another is given: the name it has now. The facts have the
+// one it had when kflow connected, before a task gave it another.
+func (n *Node) settle(ctx context.Context, h task.Host) error {
+	if n.NodeName != "" {
+		return nil
+	}
+	text, _, err := hostfile.Read(ctx, h, "/proc/sys/kernel/hostname")
+	if n.NodeName = strings.ToLower(strings.TrimSpace(text)); n.NodeName == "" {
+		n.NodeName = strings.ToLower(h.Facts().Hostname)
+	}
+	return err
 }
 
 func (n *Node) name(h task.Host) string {
