@@ -13,6 +13,8 @@ import (
 	"github.com/kflow/kflow/engine/job"
 	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/sched"
+	"github.com/kflow/kflow/engine/shape"
+	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/engine/transport"
 )
 
@@ -303,7 +305,7 @@ func (a *attempt) keep(o *outcome, out *job.Outcome) error {
 		o.outputs = v
 	}
 	if t.SecretOutputs {
-		a.Mask.Learn(texts(o.outputs)...)
+		a.Mask.Learn(texts(o.outputs, open(t.Kind))...)
 	}
 	// What is made on demand does not last.
 	o.secret = t.SecretOutputs || t.Run == playbook.OnDemand || a.holdsSecret(o.raw)
@@ -315,20 +317,37 @@ func (a *attempt) keep(o *outcome, out *job.Outcome) error {
 	return nil
 }
 
-// texts are the texts in a plain value that are long enough to be secrets.
-func texts(v any) []string {
+// open are the names of outputs of a kind that are no secret, where it says which are.
+func open(k *task.Kind) []string {
+	var names []string
+	secrets := 0
+	for _, f := range shape.Of(k.Outputs).Fields {
+		if f.Secret {
+			secrets++
+		} else {
+			names = append(names, f.Name)
+		}
+	}
+	if secrets == 0 {
+		return nil
+	}
+	return names
+}
+
+// texts are the texts in a plain value that are long enough to be secrets, but for those under the given names.
+func texts(v any, but []string) []string {
 	var out []string
 	switch v := v.(type) {
 	case string:
 		out = append(out, v)
 	case []any:
 		for _, x := range v {
-			out = append(out, texts(x)...)
+			out = append(out, texts(x, but)...)
 		}
 	case map[string]any:
 		for k, x := range v {
-			if k != "expires" && k != "endpoint" {
-				out = append(out, texts(x)...)
+			if !slices.Contains(but, k) {
+				out = append(out, texts(x, but)...)
 			}
 		}
 	}
