@@ -107,6 +107,14 @@ func (n *Network) addMember(c *Cluster, m *member) {
 	c.members = append(slices.DeleteFunc(c.members, func(x *member) bool { return x.host == m.host }), m)
 }
 
+// taken tells whether another machine is ready under the name of a node.
+func (n *Network) taken(c *Cluster, name string, h *host.Host) bool {
+	n.mu.Lock()
+	x := c.nodes[name]
+	n.mu.Unlock()
+	return x != nil && x.host != h && n.kubeletUp(x) && n.networked(c, x)
+}
+
 // register makes a node known.
 func (n *Network) register(c *Cluster, name string, h *host.Host, control bool) {
 	version := "v" + versionOf(h, "kubelet")
@@ -114,7 +122,7 @@ func (n *Network) register(c *Cluster, name string, h *host.Host, control bool) 
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	x := c.nodes[name]
-	if x == nil {
+	if x == nil || x.host != h { // another machine of that name takes its place
 		x = &node{name: name, host: h, joined: now, labels: map[string]string{"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}}
 		c.nodes[name] = x
 	}
@@ -144,6 +152,9 @@ func (a *adm) join() int {
 		if code := a.prepare(c); code != 0 {
 			return code
 		}
+	}
+	if a.n.taken(c, a.nodeName(), a.h) {
+		return a.Fail("error execution phase kubelet-start: a Node with name %q and status \"Ready\" already exists in the cluster. You must delete the existing Node or change the name of this new joining Node", a.nodeName())
 	}
 	if !a.write(map[string]string{kubernetesDir + "bootstrap-kubelet.conf": c.kubeconfig(c.endpoint, "tls-bootstrap-token-user")}) || !a.startKubelet(c) {
 		return 1

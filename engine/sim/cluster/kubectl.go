@@ -147,7 +147,7 @@ func (k *ctl) get() int {
 		return 0
 	case "", "wide":
 		for _, o := range found {
-			k.Printf("%s   %s\n", o.name, "Active")
+			k.Printf("%s   %s\n", o.name, o.state())
 		}
 		return 0
 	}
@@ -195,7 +195,8 @@ func (k *ctl) chosen() (found []*object, missing []string, single bool) {
 		kind = kindOf(kind)
 		if len(names) == 0 {
 			ns := k.ns
-			if _, all := k.flags["--all-namespaces"]; all || k.flags["-A"] != "" {
+			_, all := k.flags["--all-namespaces"]
+			if _, short := k.flags["-A"]; all || short {
 				ns = "*"
 			}
 			found = append(found, k.n.list(k.c, kind, ns)...)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,34 @@ func (o *object) ref() string {
 		kind += "." + o.group
 	}
 	return kind + "/" + o.name
+}
+
+// state is what kubectl get says of the object, in a word or two.
+func (o *object) state() string {
+	status, _ := o.data["status"].(map[string]any)
+	switch o.kind {
+	case "Node":
+		role := "<none>"
+		if _, control := o.labels["node-role.kubernetes.io/control-plane"]; control {
+			role = "control-plane"
+		}
+		ready := "NotReady"
+		if conditions, _ := status["conditions"].([]any); len(conditions) > 0 && conditions[0].(map[string]any)["status"] == "True" {
+			ready = "Ready"
+		}
+		if spec, _ := o.data["spec"].(map[string]any); spec["unschedulable"] == true {
+			ready += ",SchedulingDisabled"
+		}
+		info, _ := status["nodeInfo"].(map[string]any)
+		return fmt.Sprint(ready, "   ", role, "   ", info["kubeletVersion"])
+	case "Pod":
+		return fmt.Sprint(status["phase"])
+	case "DaemonSet":
+		return fmt.Sprint(status["numberReady"], "/", status["desiredNumberScheduled"])
+	case "Deployment", "StatefulSet":
+		return fmt.Sprint(status["readyReplicas"], "/", status["replicas"])
+	}
+	return "Active"
 }
 
 // kindOf is the kind that a word of kubectl means.
@@ -159,11 +188,29 @@ func (n *Network) networked(c *Cluster, x *node) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, o := range c.objects {
-		if o.kind == "DaemonSet" && strings.Contains(o.text, "/etc/cni/net.d") && !x.host.Now().Before(podReady(o, x).Add(2*time.Second)) {
+		if o.kind == "DaemonSet" && strings.Contains(o.text, "/etc/cni/net.d") && c.runsOn(o, x) && !x.host.Now().Before(podReady(o, x).Add(2*time.Second)) {
 			return true
 		}
 	}
 	return false
+}
+
+// runsOn tells whether the pod of a DaemonSet gets ready on a node at all. flannel looks for br_netfilter, and for a
+// network of the node's pods that lies in its own. Network.mu is held.
+func (c *Cluster) runsOn(o *object, x *node) bool {
+	if o == nil || !strings.Contains(o.text, "flannel") {
+		return true
+	}
+	pods := field(c.config, "podSubnet")
+	subnet, err := netip.ParsePrefix(strings.Split(pods, ",")[0])
+	config := c.objects["ConfigMap/"+o.ns+"/kube-flannel-cfg"]
+	if err != nil || config == nil || !x.host.Exists("/proc/sys/net/bridge/bridge-nf-call-iptables") {
+		return false
+	}
+	data, _ := config.data["data"].(map[string]any)
+	text, _ := data["net-conf.json"].(string)
+	var network struct{ Network netip.Prefix }
+	return json.Unmarshal([]byte(text), &network) == nil && network.Network.Contains(subnet.Addr()) && network.Network.Bits() <= subnet.Bits()
 }
 
 // podReady is when the pod of a DaemonSet is ready on a node.

@@ -25,7 +25,7 @@ func (n *Network) withStatus(c *Cluster, o *object) *object {
 	if o.kind == "DaemonSet" {
 		ready := 0
 		for _, x := range nodes {
-			if !now.Before(podReady(o, x)) && n.kubeletUp(x) {
+			if n.podUp(c, o, x, now) {
 				ready++
 			}
 		}
@@ -41,6 +41,14 @@ func (n *Network) withStatus(c *Cluster, o *object) *object {
 	}
 	copied.data["status"] = status
 	return &copied
+}
+
+// podUp tells whether the pod of a DaemonSet is ready on a node.
+func (n *Network) podUp(c *Cluster, o *object, x *node, now time.Time) bool {
+	n.mu.Lock()
+	runs := c.runsOn(o, x)
+	n.mu.Unlock()
+	return runs && !now.Before(podReady(o, x)) && n.kubeletUp(x)
 }
 
 func replicas(o *object) int {
@@ -122,7 +130,7 @@ func (n *Network) pods(c *Cluster, ns string) []*object {
 	for _, o := range loads {
 		if o.kind == "DaemonSet" {
 			for _, x := range nodes {
-				add(o.ns, o.name+"-"+x.name, o.name, x.name, o.kind, !now.Before(podReady(o, x)) && n.kubeletUp(x))
+				add(o.ns, o.name+"-"+x.name, o.name, x.name, o.kind, n.podUp(c, o, x, now))
 			}
 			continue
 		}
