@@ -9,10 +9,31 @@ import (
 	"github.com/kflow/kflow/engine/sched"
 )
 
-// Graph renders the playbook's graph.
-func (p *Project) Graph(format string) (string, error) {
-	return p.picture().Render(format)
+// Picture says what of a playbook's graph is drawn, and how.
+type Picture struct {
+	Format   string // one of GraphFormats
+	Expand   string // a host: its instances, and what they wait for elsewhere; "" = the tasks
+	Path     []Step // critical path that is marked
+	PathFrom string // where it is from, for people: "in run 20260102-150405"
 }
+
+// Draw renders the playbook's graph.
+func (p *Project) Draw(d Picture) (string, error) {
+	g := p.picture()
+	if d.Expand != "" {
+		var err error
+		if g, err = p.expanded(g, d.Expand); err != nil {
+			return "", err
+		}
+	}
+	if len(d.Path) > 0 {
+		g.Mark(d.Path, d.PathFrom)
+	}
+	return g.Render(d.Format)
+}
+
+// Graph renders the playbook's graph.
+func (p *Project) Graph(format string) (string, error) { return p.Draw(Picture{Format: format}) }
 
 // foreseen says what is known of a task before a run: run, skip, or unknown until a condition can be evaluated.
 func (p *Project) foreseen(path string) string {

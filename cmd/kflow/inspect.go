@@ -17,32 +17,6 @@ import (
 	"github.com/kflow/kflow/tasks"
 )
 
-func (a *app) graphCommand() *cobra.Command {
-	var cfg engine.Config
-	var format string
-	c := &cobra.Command{
-		Use:   "graph PLAYBOOK",
-		Short: "Render the playbook's graph; reaches no host",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cfg.Playbook, cfg.Sketch = args[0], true
-			p, err := a.open(c.Context(), cfg)
-			if err != nil {
-				return err
-			}
-			text, err := p.Graph(format)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprint(a.out, text)
-			return err
-		},
-	}
-	a.sourceFlags(c, &cfg)
-	c.Flags().StringVarP(&format, "output", "o", "text", "text, dot, mermaid, json or svg")
-	return c
-}
-
 func (a *app) validateCommand() *cobra.Command {
 	var cfg engine.Config
 	c := &cobra.Command{

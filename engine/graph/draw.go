@@ -6,20 +6,25 @@ import (
 	"strings"
 )
 
-// The colours of results, as in the other displays. They are light, so that black text can be read on them.
+// fill is the colour of a result, as in the picture. It is light, so that black text can be read on it.
 func fill(status string) string {
-	switch status {
-	case "ok", "reused":
+	switch statusClass(status) {
+	case "s-ok":
 		return "#d5efd5"
-	case "changed", "run":
+	case "s-changed":
 		return "#fdf0c4"
-	case "failed", "unreachable", "timed-out", "unknown":
+	case "s-later":
+		return "#d4e4f7"
+	case "s-bad":
 		return "#f8cfcb"
-	case "skipped", "skip", "blocked", "cancelled":
+	case "s-skip":
 		return "#e4e4e4"
 	}
 	return ""
 }
+
+// critical is the colour of the critical path: readable on light and on dark.
+const critical = "#d9480f"
 
 // caption is what stands in the box of a node, line by line.
 func (n Node) caption() []string {
@@ -28,12 +33,10 @@ func (n Node) caption() []string {
 		lines = append(lines, n.Title)
 	}
 	what := strings.TrimLeft(strings.Join([]string{n.Kind, n.Hosts}, ", "), ", ")
-	for _, text := range []string{strings.TrimRight(what, ", "), n.Run, n.Status} {
-		if text != "" {
-			lines = append(lines, text)
-		}
+	if what = strings.TrimRight(what, ", "); what != "" {
+		lines = append(lines, what)
 	}
-	return lines
+	return append(lines, n.words()...)
 }
 
 // label is what stands at an edge.
@@ -88,8 +91,11 @@ func (d *drawing) dotNodes(parent, indent string) {
 		if c := fill(n.Status); c != "" {
 			more += fmt.Sprintf(", fillcolor=%q", c)
 		}
-		if n.Run != "" {
+		if n.Run != "" || n.Outside {
 			more += `, style="rounded,filled,dashed"`
+		}
+		if n.Critical {
+			more += fmt.Sprintf(", color=%q, penwidth=3", critical)
 		}
 		d.printf("%sn%d [label=%s%s];", indent, i, label, more)
 	}
@@ -107,6 +113,9 @@ func (d *drawing) dotEdge(e Edge) {
 		more = append(more, "style=dashed")
 	case e.Form == All:
 		more = append(more, "penwidth=2")
+	}
+	if e.Critical {
+		more = append(more, fmt.Sprintf("color=%q", critical))
 	}
 	if d.group(from) {
 		more = append(more, fmt.Sprintf("ltail=cluster_%d", from))
@@ -179,11 +188,23 @@ func mermaidArrow(e Edge) string {
 func (d *drawing) mermaidStyles() {
 	var dashed []string
 	for i, n := range d.Nodes {
+		var style []string
 		if c := fill(n.Status); c != "" && !d.group(i) {
-			d.printf("  style n%d fill:%s", i, c)
+			style = append(style, "fill:"+c, "color:#000")
 		}
-		if n.Run != "" && !d.group(i) {
+		if n.Critical {
+			style = append(style, "stroke:"+critical, "stroke-width:3px")
+		}
+		if len(style) > 0 {
+			d.printf("  style n%d %s", i, strings.Join(style, ","))
+		}
+		if (n.Run != "" || n.Outside) && !d.group(i) {
 			dashed = append(dashed, fmt.Sprintf("n%d", i))
+		}
+	}
+	for i, e := range d.Edges {
+		if e.Critical {
+			d.printf("  linkStyle %d stroke:%s,stroke-width:3px", i, critical)
 		}
 	}
 	if len(dashed) > 0 {

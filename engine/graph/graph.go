@@ -73,6 +73,10 @@ type Node struct {
 	Run    string `json:"run,omitempty"`    // on_failure, always or on_demand; "" = on_success
 	Status string `json:"status,omitempty"` // of a run or a dry run, if it is about one
 	Level  int    `json:"level,omitempty"`  // set by JSON; counts from 1, 0 for groups
+
+	Outside  bool   `json:"outside,omitempty"`  // not one of those the graph is about: what they wait for
+	Critical bool   `json:"critical,omitempty"` // on the critical path
+	Took     string `json:"took,omitempty"`     // there, for people: "12s on k8s-mn01"
 }
 
 // Edge leads from what runs first to what waits for it.
@@ -82,6 +86,8 @@ type Edge struct {
 	Form   Form   `json:"form"`
 	Reason Reason `json:"reason"`
 	Label  string `json:"label,omitempty"`
+
+	Critical bool `json:"critical,omitempty"` // from one step of the critical path to the next
 }
 
 // flows tells whether the edge carries data.
@@ -92,6 +98,9 @@ type Graph struct {
 	Name  string `json:"name"`
 	Nodes []Node `json:"nodes"`
 	Edges []Edge `json:"edges"`
+
+	Path     []Step `json:"critical_path,omitempty"` // see Mark
+	PathFrom string `json:"critical_path_from,omitempty"`
 }
 
 // tree is a Graph that has been checked, with what all functions need of it. Nodes are their indices.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	lib "github.com/dominikbraun/graph"
 	"github.com/google/go-cmp/cmp"
@@ -51,25 +52,64 @@ func cluster() *Graph {
 	}
 }
 
+// marked is the same with the critical path of a run, and tasks of other hosts.
+func marked() *Graph {
+	g := cluster()
+	g.Name = "ha-containerd on k8s-mn02"
+	for i := range g.Nodes {
+		g.Nodes[i].Status = []string{"", "no change", "will change, on 2 of 5", "known after", "would fail", "skipped", "action"}[i%7]
+		g.Nodes[i].Outside = g.Nodes[i].ID == "init" || g.Nodes[i].ID == "join_info"
+	}
+	g.Mark([]Step{
+		{Instance: "preflight@k8s-mn01", Took: 1200 * time.Millisecond},
+		{Instance: "node/kernel@k8s-mn01", Took: 3 * time.Second},
+		{Instance: "runtime/unit@k8s-mn01", Took: 12 * time.Second},
+		{Instance: "init@k8s-mn01", Took: 95 * time.Second},
+		{Instance: "join@k8s-mn03", Took: 41 * time.Second, Waited: 40 * time.Second},
+	}, "in run 20260102-150405")
+	return g
+}
+
 func TestPictures(t *testing.T) {
-	for _, format := range Formats() {
-		got, err := cluster().Render(format)
-		if err != nil {
+	for name, g := range map[string]func() *Graph{"cluster": cluster, "marked": marked} {
+		for _, format := range Formats() {
+			golden(t, g(), name, format)
+		}
+	}
+}
+
+func golden(t *testing.T, g *Graph, name, format string) {
+	t.Helper()
+	got, err := g.Render(format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("testdata", name+"."+format+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join("testdata", "cluster."+format+".golden")
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got); diff != "" {
-			t.Errorf("%s (-want +got)\n%s", format, diff)
-		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s.%s (-want +got)\n%s", name, format, diff)
+	}
+}
+
+// TestCriticalPathStaysWhole: no edge of it is left out of a picture, also where other ways say the same.
+func TestCriticalPathStaysWhole(t *testing.T) {
+	g := tasks("a b c", "a>b", "b>c", "a>c")
+	g.Mark([]Step{{Instance: "a@h", Took: time.Second}, {Instance: "c@h", Took: time.Second}}, "")
+	r, err := g.Reduce()
+	if err != nil || len(r.Edges) != 3 {
+		t.Errorf("%v %v", r.Edges, err)
+	}
+	svg, err := g.SVG()
+	if n := strings.Count(svg, `class="arrow critical" d`); err != nil || n != 2 { // and in the legend
+		t.Errorf("%d critical arrows: %v", n, err)
 	}
 }
 

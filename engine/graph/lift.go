@@ -23,6 +23,7 @@ type link struct {
 	from, to *box
 	all      bool     // an edge waits for all hosts
 	data     bool     // all edges carry data
+	critical bool     // an edge is on the critical path
 	says     []string // the edges
 	points   []point
 }
@@ -49,6 +50,7 @@ func (t *tree) boxes() *box {
 		}
 		l.all = l.all || e.Form == All
 		l.data = l.data && e.flows()
+		l.critical = l.critical || e.Critical
 		l.says = append(l.says, line(e.To)+" waits for "+line(e.From)+marks(e))
 	}
 	root.thin()
@@ -94,7 +96,7 @@ func (b *box) thin() {
 	b.links = b.acyclic(place)
 	reach := b.reach(place)
 	b.links = slices.DeleteFunc(b.links, func(l *link) bool {
-		return slices.ContainsFunc(b.links, func(other *link) bool {
+		return !l.critical && slices.ContainsFunc(b.links, func(other *link) bool {
 			return other != nil && other != l && other.from == l.from && (other.all || !l.all) && reach[place[other.to]].has(place[l.to])
 		})
 	})
@@ -177,10 +179,9 @@ func (t *tree) text(n Node) string {
 	if n.Kind != "" {
 		lines = append(lines, n.Kind+" on "+n.Hosts)
 	}
-	for _, more := range []string{n.Run, n.Status, n.Pos} {
-		if more != "" {
-			lines = append(lines, more)
-		}
+	lines = append(lines, n.words()...)
+	if n.Pos != "" {
+		lines = append(lines, n.Pos)
 	}
 	for i := range lines {
 		lines[i] = line(lines[i])

@@ -116,7 +116,7 @@ func (t *tree) cycle() []Node {
 // All. Of several edges between two nodes one is left: form All before Host, data before other reasons. The error is as
 // of Levels.
 func (g *Graph) Reduce() (*Graph, error) {
-	merged := &Graph{Name: g.Name, Nodes: g.Nodes, Edges: merge(g.Edges)}
+	merged := g.merged()
 	t, err := merged.check()
 	if err != nil {
 		return nil, err
@@ -125,14 +125,18 @@ func (g *Graph) Reduce() (*Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Graph{Name: g.Name, Nodes: g.Nodes}
+	out := &Graph{Name: g.Name, Nodes: g.Nodes, Path: g.Path, PathFrom: g.PathFrom}
 	reach := t.reach(level)
 	for _, e := range merged.Edges {
-		if e.flows() || !t.implied(e, reach) {
+		if e.flows() || e.Critical || !t.implied(e, reach) {
 			out.Edges = append(out.Edges, e)
 		}
 	}
 	return out, nil
+}
+
+func (g *Graph) merged() *Graph {
+	return &Graph{Name: g.Name, Nodes: g.Nodes, Edges: merge(g.Edges), Path: g.Path, PathFrom: g.PathFrom}
 }
 
 // merge leaves one edge between two nodes.
@@ -149,6 +153,7 @@ func merge(edges []Edge) []Edge {
 		if e.Form == All {
 			out[i].Form = All
 		}
+		out[i].Critical = out[i].Critical || e.Critical
 		if e.flows() {
 			out[i].Reason, out[i].Label = e.Reason, e.Label
 		}

@@ -52,7 +52,7 @@ func (g *Graph) JSON() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out := Graph{Name: g.Name, Nodes: slices.Clone(g.Nodes), Edges: g.Edges}
+	out := Graph{Name: g.Name, Nodes: slices.Clone(g.Nodes), Edges: g.Edges, Path: g.Path, PathFrom: g.PathFrom}
 	for i := range out.Nodes {
 		out.Nodes[i].Level = level[i]
 	}
@@ -95,6 +95,7 @@ func (g *Graph) Text() (string, error) {
 			}
 		}
 	}
+	b.WriteString(t.pathText())
 	return b.String(), nil
 }
 
@@ -122,12 +123,22 @@ func (t *tree) remarks(i int) string {
 	if len(after) > 0 {
 		parts = append(parts, "after "+strings.Join(after, ", "))
 	}
-	for _, word := range []string{t.Nodes[i].Run, t.Nodes[i].Status} {
-		if word != "" {
-			parts = append(parts, "["+line(word)+"]")
-		}
+	for _, word := range t.Nodes[i].words() {
+		parts = append(parts, "["+line(word)+"]")
 	}
 	return strings.Join(parts, "  ")
+}
+
+// words are what is said of a node besides what it is and where it runs.
+func (n Node) words() []string {
+	outside, critical := "", ""
+	if n.Outside {
+		outside = "elsewhere"
+	}
+	if n.Critical {
+		critical = "critical, " + n.Took
+	}
+	return slices.DeleteFunc([]string{outside, n.Run, n.Status, critical}, func(s string) bool { return s == "" })
 }
 
 // enters tells whether a task waits for e itself: an edge to a group is one to those tasks inside that wait for no other

@@ -21,8 +21,7 @@ func shapes() []func(w, h float64) string {
 // SVG is the graph as a picture that needs no other program: layers from top to bottom, blocks and parts as frames, kinds
 // told by colour and shape. It follows the reader's choice of light or dark. What a mouse points at says what it is.
 func (g *Graph) SVG() (string, error) {
-	merged := &Graph{Name: g.Name, Nodes: g.Nodes, Edges: merge(g.Edges)}
-	t, err := merged.check()
+	t, err := g.merged().check()
 	if err != nil {
 		return "", err
 	}
@@ -103,7 +102,11 @@ func (p *picture) second(n Node) string {
 		run = ""
 	}
 	var parts []string
-	for _, text := range []string{n.Kind, hosts, run, n.Status} {
+	elsewhere := ""
+	if n.Outside {
+		elsewhere = "elsewhere"
+	}
+	for _, text := range []string{n.Kind, hosts, elsewhere, run, n.Status, n.Took} {
 		if text != "" {
 			parts = append(parts, cutText(line(text), 28))
 		}
@@ -149,11 +152,21 @@ func (p *picture) document(root *box) {
 		num(w), num(h), num(w), num(h), escape(line(p.Name)))
 	p.printf("<title>%s</title>", escape(line(p.Name)))
 	p.style()
-	p.printf(`<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto"><path class="tip" d="M0,0.5 L8,4 L0,7.5 z"/></marker></defs>`)
+	p.printf("<defs>%s</defs>", p.tips())
 	p.printf(`<rect class="page" width="100%%" height="100%%"/>`)
 	p.inside(root, (w-root.w)/2, 0)
 	p.legend(legend, root.h+16)
 	p.printf("</svg>")
+}
+
+// tips are the heads of arrows.
+func (p *picture) tips() string {
+	const tip = `<marker id="%s" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="%d" markerHeight="%d" markerUnits="userSpaceOnUse" orient="auto"><path class="%s" d="M0,0.5 L8,4 L0,7.5 z"/></marker>`
+	tips := fmt.Sprintf(tip, "arrow", 7, 7, "tip")
+	if len(p.Path) > 0 {
+		tips += fmt.Sprintf(tip, "critical", 9, 9, "tip critical")
+	}
+	return tips
 }
 
 // inside draws what is in a frame: arrows first, boxes over them.
@@ -183,8 +196,11 @@ func (p *picture) task(b *box, x, y float64) {
 	if c := statusClass(n.Status); c != "" {
 		class += " " + c
 	}
-	if n.Run != "" {
+	if n.Run != "" || n.Outside {
 		class += " other"
+	}
+	if n.Critical {
+		class += " critical"
 	}
 	p.printf(`<g transform="translate(%s %s)"><title>%s</title><path class="%s" d="%s"/>`, num(x), num(y), escape(p.text(n)), class, p.shape(n.Kind)(b.w, b.h))
 	p.printf(`<text class="id" x="%s" y="18">%s</text><text class="what" x="%s" y="33">%s</text></g>`, num(b.w/2), escape(shortID(n.ID)), num(b.w/2), escape(p.second(n)))
@@ -215,6 +231,10 @@ func (p *picture) arrow(l *link, x, y float64) {
 	if l.data {
 		class += " data"
 	}
+	tip := "arrow"
+	if l.critical {
+		class, tip = class+" critical", "critical"
+	}
 	var d strings.Builder
 	for i, at := range l.points {
 		px, py := num(x+at.x), num(y+at.y)
@@ -228,7 +248,7 @@ func (p *picture) arrow(l *link, x, y float64) {
 			fmt.Fprintf(&d, " C%s,%s %s,%s %s,%s", num(x+l.points[i-1].x), middle, px, middle, px, py)
 		}
 	}
-	p.printf(`<g><title>%s</title><path class="wide" d="%s"/><path class="%s" d="%s" marker-end="url(#arrow)"/></g>`, escape(strings.Join(l.says, "\n")), d.String(), class, d.String())
+	p.printf(`<g><title>%s</title><path class="wide" d="%s"/><path class="%s" d="%s" marker-end="url(#%s)"/></g>`, escape(strings.Join(l.says, "\n")), d.String(), class, d.String(), tip)
 }
 
 // num is a number as short as it can be written.

@@ -34,6 +34,13 @@ func (p *picture) palette(indent string, dark bool) {
 	for _, s := range statuses() {
 		p.printf(indent+".%s{fill:hsl("+fill+");stroke:hsl("+stroke+")}", s.class, s.hue, s.hue)
 	}
+	if len(p.Path) > 0 {
+		lightness := 44
+		if dark {
+			lightness = 58
+		}
+		p.printf("%s.critical{stroke:hsl(20,90%%,%d%%);stroke-width:3}.tip.critical{fill:hsl(20,90%%,%d%%);stroke:none}", indent, lightness, lightness)
+	}
 	if dark {
 		p.printf("%s.s-skip{fill:#21262d;stroke:#6e7681}", indent)
 	} else {
@@ -109,6 +116,11 @@ func (p *picture) legendRows(width float64) [][]sample {
 	for _, a := range []struct{ class, text string }{{"arrow", "each host waits for itself"}, {"arrow all", "waits for all hosts"}, {"arrow data", "reads outputs"}} {
 		all = append(all, sample{text: a.text, draw: func(x, y float64) {
 			p.printf(`<path class="%s" d="M%s,%s h28" marker-end="url(#arrow)"/>`, a.class, num(x), num(y+9))
+		}})
+	}
+	if len(p.Path) > 0 {
+		all = append(all, sample{text: p.pathTitle(), draw: func(x, y float64) {
+			p.printf(`<path class="arrow critical" d="M%s,%s h28" marker-end="url(#critical)"/>`, num(x), num(y+9))
 		}})
 	}
 	var rows [][]sample

@@ -47,14 +47,19 @@ func (c *Path) Emit(e event.Event) {
 	}
 }
 
+// Steps are the critical path; none where there were too many instances to look for it.
+func (c *Path) Steps() []engine.Step {
+	if len(c.spans) >= most {
+		return nil
+	}
+	return c.p.CriticalPath(c.spans)
+}
+
 // Report says how long the run took and what that was made of.
 func (c *Path) Report(took time.Duration) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nsimulated time %s (took %s)\n", short(c.total), took.Round(time.Millisecond))
-	if len(c.spans) == 0 || len(c.spans) >= most {
-		return b.String()
-	}
-	steps := c.p.CriticalPath(c.spans)
+	steps := c.Steps()
 	if len(steps) == 0 {
 		return b.String()
 	}
