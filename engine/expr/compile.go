@@ -142,6 +142,7 @@ func (r *rewriter) builtin(n *ast.BuiltinNode) ast.Node {
 		list := operation(opList, args[0], constant(n.Name))
 		list.SetLocation(args[0].Location())
 		args[0] = list
+		args[0] = r.among(n, args)
 	}
 	if n.Name == "sort_by" {
 		keys := r.at(&ast.BuiltinNode{Name: "map", Arguments: args}, n)

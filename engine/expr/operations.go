@@ -30,6 +30,7 @@ func operations() map[string]func(...any) (any, error) {
 		opRange:    opRangeOf,
 		opList:     opListOf,
 		opSortBy:   opSortByOf,
+		opAmong:    opAmongOf,
 	}
 }
 

@@ -116,6 +116,9 @@ func (p *File) edit(ctx context.Context, h task.Host, w *wanted) error {
 }
 
 func (r Replace) apply(text string) (string, error) {
+	if !strings.Contains(text, literal(r.Match)) {
+		return text, nil
+	}
 	re, err := regexp.Compile("(?m)" + r.Match)
 	if err != nil || !re.MatchString(text) {
 		return text, err
@@ -126,6 +129,17 @@ func (r Replace) apply(text string) (string, error) {
 			WithHint("make the expression match only the old text, for example with ^ and $")
 	}
 	return once, nil
+}
+
+// literal is a text that stands in all that an expression matches; "" = none is known. To look for it is much less work in a
+// long file than to look for the expression, which most files do not match.
+func literal(expr string) string {
+	re, err := regexp.Compile(strings.TrimPrefix(expr, "^")) // without the anchor it matches the same, and more
+	if err != nil {
+		return ""
+	}
+	text, _ := re.LiteralPrefix()
+	return text
 }
 
 func (l Line) apply(text string) string {

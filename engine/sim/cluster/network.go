@@ -43,6 +43,7 @@ type Network struct {
 	balanced map[string]*host.Host // hosts that have started keepalived, by name
 	planes   map[string]*plane     // control planes by host
 	clusters []*Cluster
+	names    hostsFiles
 }
 
 // New returns a network without hosts.
@@ -199,13 +200,8 @@ func (n *Network) lookUp(from *host.Host, name string) (*host.Host, end) {
 		return nil, timeout
 	}
 	if from != nil {
-		for line := range strings.Lines(from.Text("/etc/hosts")) {
-			f := strings.Fields(line)
-			for i := 1; i < len(f); i++ {
-				if f[i] == name && f[0] != name {
-					return n.lookUp(from, f[0])
-				}
-			}
+		if address := n.names.address(from.Text("/etc/hosts"), name); address != "" {
+			return n.lookUp(from, address)
 		}
 	}
 	if !strings.Contains(name, ".") {
