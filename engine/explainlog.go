@@ -107,6 +107,9 @@ func (r *reader) why(e event.Event) string {
 	case event.Blocked:
 		return r.blocked(e)
 	case event.Reused:
+		if r.doneStatus() == event.Skipped {
+			return fmt.Sprintf("not asked again: it was skipped in session %d%s, and nothing it needs ran anew", r.doneIn, condition(r.done.When))
+		}
 		return fmt.Sprintf("not done again: what it did in session %d (%s) still holds; parameters and machine are the same, and nothing it needs ran anew", r.doneIn, r.doneStatus())
 	case event.Cancelled:
 		return "the run was interrupted"
@@ -116,6 +119,13 @@ func (r *reader) why(e event.Event) string {
 		}
 	}
 	return r.whyRan(e)
+}
+
+func condition(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " (" + text + ")"
 }
 
 func (r *reader) doneStatus() event.Status {

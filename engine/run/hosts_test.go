@@ -268,6 +268,25 @@ func TestThatAHelperIsDownDoesNotLoseTheHostItself(t *testing.T) {
 	})
 }
 
+func TestWhoWaitsForAHostToComeBackSaysSo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, "h1")
+		m := s.machines["h1"]
+		m.conn = func(context.Context) error {
+			if m.dials > 1 {
+				time.Sleep(25 * time.Second)
+				return nil
+			}
+			return &transport.Unreachable{Host: "h1", Stage: transport.Dial, Err: errors.New("connection refused"), Transient: true}
+		}
+		r := s.run("  - {id: a, put: {key: a}}\n").want(0, "a@h1 changed")
+		waits := r.of(event.Waiting)
+		if len(waits) == 0 || waits[0].Instance != "a@h1" || !strings.HasPrefix(waits[0].Line, "its host is away, and is dialled again; waiting for ") {
+			t.Errorf("waits %+v", waits)
+		}
+	})
+}
+
 func TestSilenceIsBroken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, "h1", "h2")

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/kflow/kflow/engine/event"
@@ -41,6 +42,9 @@ func (s *Session) Ended(in sched.Instance, end sched.Ending) {
 	if end.Started {
 		e.Attempt = len(end.Attempts) + 1
 	}
+	if s.skippedAgain(in, end) {
+		e.Status, e.First = event.Reused, event.Skipped
+	}
 	if !end.Status.Good() {
 		e.Failure = failureOf(end.Err)
 		if w, ok := end.Data.(*work); ok {
@@ -64,6 +68,22 @@ func (s *Session) Ended(in sched.Instance, end sched.Ending) {
 	s.bus.emit(e)
 }
 
+// skippedAgain tells whether an instance was skipped by an earlier session already, and nothing was decided anew: it need
+// not be told once more.
+func (s *Session) skippedAgain(in sched.Instance, end sched.Ending) bool {
+	if end.Status != event.Skipped || s.Prior == nil {
+		return false
+	}
+	prior := s.Prior.Instances[s.plan.Name(in)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	again := prior != nil && prior.Done != nil && prior.Done.Status == event.Skipped && !s.anew[in.Task].has(in.Host)
+	if again {
+		s.skips++
+	}
+	return again
+}
+
 // ended keeps how an instance ended, for expressions: one that failed or was skipped has no outcome from its attempts.
 func (s *Session) ended(in sched.Instance, end sched.Ending) *outcome {
 	if end.Status == event.Unreachable && end.HostLost {
@@ -83,7 +103,7 @@ func fill(e *event.Event, o *outcome) {
 		e.Fingerprint, e.Parts = o.fingerprint, o.parts
 	}
 	if e.Status == event.Reused {
-		e.First = o.status
+		e.First = cmp.Or(e.First, o.status)
 		return
 	}
 	if !o.secret {

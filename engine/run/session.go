@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -83,6 +84,7 @@ type Session struct {
 	results *outcomes
 	running map[sched.Instance]time.Time
 	lost    map[int]bool
+	skips   int // instances that an earlier session had skipped already
 
 	// Of a resumed run.
 	anew    []hostSet                // by leaf: hosts on which it was decided anew in this session
@@ -271,30 +273,50 @@ func (s *Session) sayWaiting() {
 		s.bus.emit(event.Event{Type: event.Waiting, Line: "still connecting to " + hosts})
 		return
 	}
-	name, since, n := s.longest()
+	in, since, n := s.longest()
 	if n == 0 {
 		return
 	}
-	line := fmt.Sprintf("still running for %s", s.Clock.Now().Sub(since).Round(time.Second))
+	line := "still running for "
+	if s.redialling(in) {
+		line = "its host is away, and is dialled again; waiting for "
+	}
+	line += s.Clock.Now().Sub(since).Round(time.Second).String()
 	if n > 1 {
 		line += fmt.Sprintf(", and %d more", n-1)
 	}
-	s.bus.emit(event.Event{Type: event.Waiting, Instance: name, Line: line})
+	s.bus.emit(event.Event{Type: event.Waiting, Instance: s.plan.Name(in), Line: line})
 }
 
 // longest is the instance that has been running for the longest time, since when, and how many are running.
-func (s *Session) longest() (name string, since time.Time, n int) {
+func (s *Session) longest() (longest sched.Instance, since time.Time, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for in, t := range s.running {
-		if this := s.plan.Name(in); name == "" || t.Before(since) || t.Equal(since) && this < name {
-			name, since = this, t
+		if since.IsZero() || t.Before(since) || t.Equal(since) && s.plan.Name(in) < s.plan.Name(longest) {
+			longest, since = in, t
 		}
 	}
-	return name, since, len(s.running)
+	return longest, since, len(s.running)
+}
+
+// redialling tells whether the host that carries an instance out is being dialled once more.
+func (s *Session) redialling(in sched.Instance) bool {
+	h := s.hosts[in.Host]
+	switch place := s.leaves[in.Task].Place; {
+	case place.Controller:
+		h = s.controller
+	case place.Elsewhere:
+		return false // which of them it is, only the attempt knows
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	away, ok := h.conn.(transport.Redialler)
+	return h.dialling || ok && away.Redialling()
 }
 
 func (s *Session) end(sum sched.Summary, interrupted bool, err error) (Result, error) {
+	sum.Counts = s.foldSkips(sum.Counts)
 	r := Result{Summary: sum, Interrupted: interrupted, Unreachable: len(s.lost)}
 	r.Exit = exitCode(sum, interrupted)
 	if err != nil && r.Exit == exitOK {
@@ -319,6 +341,19 @@ func (s *Session) end(sum sched.Summary, interrupted bool, err error) (Result, e
 		return r, err // it says the same
 	}
 	return r, errors.Join(err, last)
+}
+
+// foldSkips counts what was skipped by an earlier session as reused.
+func (s *Session) foldSkips(counts map[event.Status]int) map[event.Status]int {
+	if s.skips == 0 {
+		return counts
+	}
+	counts = maps.Clone(counts)
+	counts[event.Reused] += s.skips
+	if counts[event.Skipped] -= s.skips; counts[event.Skipped] == 0 {
+		delete(counts, event.Skipped)
+	}
+	return counts
 }
 
 func exitCode(sum sched.Summary, interrupted bool) int {

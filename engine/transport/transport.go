@@ -36,6 +36,9 @@ type Conn interface {
 	Close() error
 }
 
+// Redialler is a Conn that dials again by itself when its connection was lost, and tells when it does.
+type Redialler interface{ Redialling() bool }
+
 // Dialer reaches hosts. Implementations limit how many they dial at once; callers need not.
 type Dialer interface {
 	// Dial reaches a host. The error is an *Unreachable or the cause of ctx.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -31,6 +32,8 @@ type conn struct {
 	d      *Dialer
 	target transport.Target
 	turn   chan struct{} // held by who dials
+
+	away atomic.Bool // it is being dialled again
 
 	mu       sync.Mutex
 	live     *live
@@ -62,6 +65,9 @@ func (c *conn) Facts() *task.Facts {
 	l, _ := c.get()
 	return l.agent.Hello().Facts
 }
+
+// Redialling implements transport.Redialler.
+func (c *conn) Redialling() bool { return c.away.Load() }
 
 // Close implements transport.Conn.
 func (c *conn) Close() error {
@@ -166,6 +172,8 @@ func (c *conn) connected(ctx context.Context) (*live, error) {
 
 // redial dials until a connection is as wanted, an error is final, or ctx ends; the error is then the last one met.
 func (c *conn) redial(ctx context.Context, wanted func(*live) bool, final func(*transport.Unreachable) bool) (*live, error) {
+	c.away.Store(true)
+	defer c.away.Store(false)
 	var last error
 	for {
 		l, err := c.d.open(ctx, c.target)

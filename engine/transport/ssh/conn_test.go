@@ -74,6 +74,12 @@ func TestAHostThatStaysAwayIsGivenUpOnce(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		var wg sync.WaitGroup
+		wg.Go(func() {
+			time.Sleep(20 * time.Second)
+			if !c.(transport.Redialler).Redialling() {
+				t.Error("it does not say that it dials")
+			}
+		})
 		for range 10 {
 			wg.Go(func() {
 				_, err := c.Do(t.Context(), request("do", "x"), nil)
@@ -85,6 +91,9 @@ func TestAHostThatStaysAwayIsGivenUpOnce(t *testing.T) {
 		wg.Wait()
 		if took := time.Since(start); took != 30*time.Second {
 			t.Errorf("ten requests gave up after %v", took)
+		}
+		if c.(transport.Redialler).Redialling() {
+			t.Error("it has given up, and says that it dials")
 		}
 		s.onDial = nil
 		if _, err := c.Do(t.Context(), request("do", "x"), nil); err != nil {
