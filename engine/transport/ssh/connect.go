@@ -64,7 +64,7 @@ func (d *Dialer) attempts(ctx context.Context, s *settings, via *gossh.Client) (
 	for attempt := 1; ; attempt++ {
 		l, err := d.once(ctx, s, via)
 		u, ok := transport.AsUnreachable(err)
-		if err == nil || !ok || !u.Transient || attempt == maxAttempts {
+		if err == nil || !ok || !worthAnother(u, attempt) {
 			return l, err
 		}
 		// A different pause for each host, else all that were dropped come back at once.
@@ -73,6 +73,15 @@ func (d *Dialer) attempts(ctx context.Context, s *settings, via *gossh.Client) (
 		}
 		pause *= 2
 	}
+}
+
+// worthAnother tells whether a dial that failed is tried again. Of a host that has just come back, the kernel may still say
+// once that there is no route: the search for its hardware address began while it was away.
+func worthAnother(u *transport.Unreachable, attempt int) bool {
+	if u.Transient {
+		return attempt < maxAttempts
+	}
+	return attempt == 1 && (errors.Is(u.Err, syscall.EHOSTUNREACH) || errors.Is(u.Err, syscall.ENETUNREACH))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -285,6 +285,34 @@ func TestDroppedConnectionsAreTriedAgain(t *testing.T) {
 	})
 }
 
+// A neighbour that has come back: its hardware address was searched for while it was away, and that search has just failed.
+func TestAHostWithoutARouteIsTriedOnceMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		s := l.server("web")
+		d := l.dialer()
+		defer l.end(d)
+		away := &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}
+		s.onDial = func(n int) error {
+			if n == 1 {
+				return away
+			}
+			return nil
+		}
+		c, err := d.Dial(t.Context(), target(s, l.key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		s.dials = 0
+		s.onDial = func(int) error { return away }
+		_, err = d.Dial(t.Context(), target(s, l.key))
+		if unreachable(t, err, transport.Dial, "is the machine up"); s.dials != 2 {
+			t.Errorf("%d dials", s.dials)
+		}
+	})
+}
+
 func TestDialsToOneAddressAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
