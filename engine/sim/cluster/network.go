@@ -246,6 +246,9 @@ func (n *Network) holder(address string) *host.Host {
 	for _, h := range all {
 		on, since := h.Active("keepalived")
 		config := h.Text("/etc/keepalived/keepalived.conf")
+		if !strings.Contains(config, address) {
+			continue
+		}
 		if !on || h.Now().Sub(since) < claim || !regexp.MustCompile(`(?m)^\s*`+regexp.QuoteMeta(address)+`(/|\s|$)`).MatchString(config) {
 			continue
 		}

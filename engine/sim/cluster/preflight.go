@@ -78,12 +78,14 @@ func unitOf(socket string) string {
 	return "containerd"
 }
 
+var systemdCgroup = regexp.MustCompile(`SystemdCgroup\s*=\s*true`)
+
 // runtimeCgroups is the cgroup driver of the runtime behind a socket, as it was told when it started.
 func runtimeCgroups(h *host.Host, socket string) string {
 	if unitOf(socket) != "containerd" {
 		return h.DockerCgroups()
 	}
-	if regexp.MustCompile(`SystemdCgroup\s*=\s*true`).MatchString(h.StartedWith("containerd")) {
+	if systemdCgroup.MatchString(h.StartedWith("containerd")) {
 		return "systemd"
 	}
 	return "cgroupfs"
