@@ -231,6 +231,9 @@ func (h *Host) put(p *pkg, version string) error {
 			return err
 		}
 	}
+	if err := h.account(p.name); err != nil {
+		return err
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	have := h.packages[p.name]

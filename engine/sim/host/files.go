@@ -151,12 +151,13 @@ func (h *Host) write(name, text string, a task.Attr) error {
 	switch {
 	case have != nil && have.mode.IsDir():
 		return wrong("open", name, errIsDir)
-	case have == nil && (dir == nil || kernel):
-		return wrong("open", name, fs.ErrNotExist)
-	case have == nil && !dir.mode.IsDir():
-		return wrong("open", name, errNotDir)
+	case have == nil && (dir == nil || kernel || !dir.mode.IsDir()):
+		return wrong("write", name, h.files.missing(at))
 	case have == nil:
 		have = &node{mode: 0o644, owner: "root", group: "root"}
+	}
+	if a, err = h.owned(a); err != nil {
+		return wrong("write", name, err)
 	}
 	if strings.HasPrefix(at, "/proc/sys/") && (!strings.HasSuffix(text, "\n") || strings.ContainsAny(text[:len(text)-1], " \t\n")) {
 		text = strings.Join(strings.Fields(text), "\t") + "\n"
@@ -177,6 +178,9 @@ func (h *Host) mkdir(name string, a task.Attr) error {
 	if err != nil {
 		return wrong("mkdir", name, err)
 	}
+	if a, err = h.owned(a); err != nil {
+		return wrong("set owner", name, err)
+	}
 	err = h.files.mkdirs(at, func() *node {
 		n := node{mode: fs.ModeDir | 0o755, owner: "root", group: "root", mtime: h.now()}.with(a)
 		return &n
@@ -191,7 +195,11 @@ func (h *Host) mkdir(name string, a task.Attr) error {
 func (h *Host) SetAttr(_ context.Context, name string, a task.Attr) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	at, n, err := h.files.find("chmod", name, true)
+	a, err := h.owned(a)
+	if err != nil {
+		return wrong("set owner", name, err)
+	}
+	at, n, err := h.files.find("stat", name, true)
 	if err == nil {
 		changed := n.with(a)
 		changed.mtime = h.files.changed(at)

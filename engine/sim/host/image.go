@@ -116,8 +116,7 @@ func (im *Image) settings() {
 	im.file("/etc/hosts", "127.0.0.1 localhost\n", 0o644)
 	im.file("/etc/resolv.conf", "nameserver 192.168.10.1\n", 0o644)
 	im.file("/etc/sysctl.conf", "# sysctl settings\n", 0o644)
-	im.file("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n", 0o644)
-	im.file("/etc/group", "root:x:0:\n", 0o644)
+	im.accounts()
 	im.file("/etc/ssh/sshd_config", "PermitRootLogin prohibit-password\nUseDNS no\n", 0o600)
 	swap := map[string]string{"debian12": "UUID=0c2f", "ubuntu24.04": "/swap.img", "rocky9": "/dev/mapper/rl-swap", "centos7": "/dev/mapper/centos-swap"}[im.ID]
 	im.file("/etc/fstab", "UUID=5f1d / ext4 defaults 0 1\n"+swap+" none swap sw 0 0\n", 0o644)
@@ -125,6 +124,7 @@ func (im *Image) settings() {
 	if im.manager == "apt" {
 		im.file("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 localhost.localdomain localhost\n", 0o644)
 		im.file("/etc/timezone", "Etc/UTC\n", 0o644)
+		im.base.put("/etc/localtime", &node{mode: fs.ModeSymlink | 0o777, target: "/usr/share/zoneinfo/Etc/UTC"})
 		im.file("/etc/apt/sources.list.d/"+os.ID+".sources", "Types: deb\nURIs: http://debian.example.org/debian\nSuites: "+os.Code+"\nComponents: main\n", 0o644)
 		return
 	}

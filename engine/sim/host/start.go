@@ -92,10 +92,13 @@ func (h *Host) settle(name string) {
 		_ = h.Write("/run/cri-dockerd.sock", "", 0o660|fs.ModeSocket)
 	}
 	h.mu.Lock()
-	listen := setting(h.fragmentText(name), "ListenStream")
+	listen, command := setting(h.fragmentText(name), "ListenStream"), setting(h.fragmentText(name), "ExecStart")
 	h.mu.Unlock()
 	if listen = strings.Replace(listen, "%t/", "/run/", 1); path.Ext(name) == ".socket" && path.IsAbs(listen) {
 		_ = h.Write(listen, "", 0o660|fs.ModeSocket)
+	}
+	if path.Base(firstWord(command)) == "false" { // it starts, and ends with exit code 1
+		h.setUnit(name, "failed", "failed")
 	}
 	h.setSwapOf(name, true)
 }

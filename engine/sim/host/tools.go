@@ -155,11 +155,12 @@ func pidof(p *Proc) int {
 }
 
 func uname(p *Proc) int {
-	if len(p.Args) == 1 && p.Args[0] == "-r" {
-		p.Printf("%s\n", p.Host.o.Image.Kernel)
-		return 0
+	says := map[string]string{"-r": p.Host.o.Image.Kernel, "-m": "x86_64", "-s": "Linux", "-n": firstWord(p.Host.Text("/proc/sys/kernel/hostname"))}
+	if len(p.Args) != 1 || says[p.Args[0]] == "" {
+		return p.Unknown()
 	}
-	return p.Unknown()
+	p.Printf("%s\n", says[p.Args[0]])
+	return 0
 }
 
 func ipTool(p *Proc) int {

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/kflow/kflow/engine/task"
@@ -163,10 +164,10 @@ func (t *tree) mkdirs(dir string, made func() *node) error {
 	return nil
 }
 
-var (
-	errLoop   = errors.New("too many levels of symbolic links")
-	errNotDir = errors.New("not a directory")
-	errIsDir  = errors.New("is a directory")
+const (
+	errLoop   = syscall.ELOOP
+	errNotDir = syscall.ENOTDIR
+	errIsDir  = syscall.EISDIR
 )
 
 // resolve follows the symbolic links of a path; the last component only with follow.
@@ -230,9 +231,22 @@ func (t *tree) find(op, name string, follow bool) (string, *node, error) {
 	}
 	n := t.at(at)
 	if n == nil {
-		return at, nil, wrong(op, name, fs.ErrNotExist)
+		return at, nil, wrong(op, name, t.missing(at))
 	}
 	return at, n, nil
+}
+
+// missing says why there is nothing at a path that is resolved.
+func (t *tree) missing(name string) error {
+	for dir := path.Dir(name); dir != "/"; dir = path.Dir(dir) {
+		if n := t.at(dir); n != nil {
+			if !n.mode.IsDir() {
+				return errNotDir
+			}
+			break
+		}
+	}
+	return syscall.ENOENT
 }
 
 func wrong(op, name string, err error) error { return &fs.PathError{Op: op, Path: name, Err: err} }

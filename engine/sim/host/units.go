@@ -216,7 +216,13 @@ func (h *Host) askUnit(p *Proc, verb string, names []string) int {
 		h.mu.Unlock()
 		switch {
 		case verb == "reset-failed":
-		case u == nil:
+		case u == nil && verb == "is-enabled" && state != "masked":
+			p.Errorf("Failed to get unit file state for %s: No such file or directory\n", name)
+			code = 1
+		case u == nil && verb == "is-active":
+			p.Printf("inactive\n")
+			code = 3
+		case u == nil && verb == "status":
 			p.Errorf("Unit %s could not be found.\n", name)
 			code = 4
 		case verb == "is-enabled":
