@@ -150,8 +150,13 @@ func absolute(dir, path string) (string, error) {
 	if strings.ContainsRune(path, 0) || path == "" {
 		return "", fmt.Errorf("%q is no path", path)
 	}
+	directory := strings.HasSuffix(path, "/")
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	return filepath.Abs(path)
+	abs, err := filepath.Abs(path)
+	if err == nil && directory && abs != "/" {
+		abs += "/" // it says that a directory is meant
+	}
+	return abs, err
 }

@@ -55,6 +55,8 @@ inputs:
 tasks:
   - id: plain
     command: {argv: [a, 5, "${{ inputs.n }}", "n${{ inputs.n }}"], count: "${{ inputs.n }}", policy: Never, version: 3.10, free: {x: null, y: [1, 1.50]}, to: "out/${{ host.name }}"}
+  - id: directory
+    command: {argv: [a], to: "out/${{ host.name }}/"}
   - id: nulls
     command: {argv: [a], subnet: "${{ inputs.none }}", env: {A: "${{ inputs.none }}", B: b}}
   - id: secret
@@ -97,6 +99,7 @@ func TestResolve(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"plain":     `{"argv":["a","5",3,"n3"],"count":3,"free":{"x":null,"y":[1,"1.50"]},"policy":"Never","to":"/cwd/out/w1","version":"3.10"}`,
+		"directory": `{"argv":["a"],"to":"/cwd/out/w1/"}`,
 		"nulls":     `{"argv":["a"],"env":{"B":"b"}}`,
 		"secret":    `{"content":{"inline":true,"secret":true,"sha256":"` + sum("pass=correct horse") + `","size":18,"text":"pass=correct horse"},"path":"/x"}`,
 		"big":       `{"content":{"sha256":"` + sum(strings.Repeat("x", 70_000)) + `","size":70000},"path":"/x"}`,
