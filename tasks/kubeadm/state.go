@@ -163,7 +163,7 @@ func unmark(ctx context.Context, h task.Host, what string) error {
 // givenDir keeps what was there before kubeadm.
 const givenDir = markerDir + "/given"
 
-// copyTree copies the files below a directory, with mode and owner. A missing directory is an empty one.
+// copyTree copies what is below a directory, with modes and owners. A missing directory is an empty one.
 func copyTree(ctx context.Context, h task.Host, from, to string) error {
 	entries, err := h.ReadDir(ctx, from)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -175,7 +175,10 @@ func copyTree(ctx context.Context, h task.Host, from, to string) error {
 	for _, e := range entries {
 		src, dst := path.Join(from, e.Name), path.Join(to, e.Name)
 		if e.Mode.IsDir() {
-			err = copyTree(ctx, h, src, dst)
+			if err = h.MkdirAll(ctx, dst, task.Attr{}); err == nil {
+				err = h.SetAttr(ctx, dst, task.Attr{Mode: e.Mode.Perm(), Owner: e.Owner, Group: e.Group})
+			}
+			err = errors.Join(err, copyTree(ctx, h, src, dst))
 		} else if e.Mode.IsRegular() {
 			err = copyFile(ctx, h, src, dst, e)
 		}
