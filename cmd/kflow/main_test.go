@@ -44,6 +44,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("KFLOW_STATE", filepath.Join(env.WorkDir, "state"))
+			playbooks, err := filepath.Abs("../../playbooks")
+			if err != nil {
+				return err
+			}
+			env.Setenv("PLAYBOOKS", playbooks)
 			env.Values[processes{}] = map[string]*process{}
 			return nil
 		},

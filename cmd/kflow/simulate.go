@@ -80,6 +80,9 @@ func (a *app) rehearse(ctx context.Context, cfg engine.Config, r rehearsal) erro
 	if err != nil {
 		return err
 	}
+	if r.speed < 0 {
+		return fmt.Errorf("--speed %v: time runs forward only; 0 is as fast as it goes", r.speed)
+	}
 	cfg.Stage = &engine.Stage{Inventory: sizes.Inventory}
 	p, err := a.open(ctx, cfg)
 	if err != nil {
@@ -121,10 +124,11 @@ func (a *app) sessions(ctx context.Context, s *sim.Session, r rehearsal, signals
 			return err
 		}
 	}
+	idle := a.idle(s.World)
 	if code != engine.ExitOK {
 		return &engine.ExitError{Code: code}
 	}
-	return nil
+	return idle
 }
 
 func (a *app) session(ctx context.Context, s *sim.Session, signals chan os.Signal) (int, error) {
@@ -183,7 +187,10 @@ func (a *app) sweep(ctx context.Context, p *engine.Project, r rehearsal, cfg eng
 
 // addFaults adds the faults that were asked for; one that matches nothing is an error.
 func (r rehearsal) addFaults(w *sim.World, p *engine.Project) error {
-	list := r.faults
+	var list []sim.FileFault
+	for _, text := range r.faults {
+		list = append(list, sim.FileFault{Text: text})
+	}
 	if r.file != "" {
 		text, err := os.ReadFile(r.file)
 		if err != nil {
@@ -196,15 +203,30 @@ func (r rehearsal) addFaults(w *sim.World, p *engine.Project) error {
 		list = append(list, more...)
 	}
 	targets := sim.Targets(p)
-	for _, text := range list {
-		f, err := sim.ParseFault(strings.TrimSpace(text))
-		if err != nil {
-			return err
+	for _, l := range list {
+		f, err := sim.ParseFault(strings.TrimSpace(l.Text))
+		if err == nil {
+			err = f.Check(targets)
 		}
-		if err := f.Check(targets); err != nil {
+		switch {
+		case err != nil && l.Pos != "":
+			return fmt.Errorf("%s: %w", l.Pos, err)
+		case err != nil:
 			return err
 		}
 		w.Faults.Add(f)
 	}
 	return nil
+}
+
+// idle says which faults have struck nothing: a rehearsal that proves nothing is none.
+func (a *app) idle(w *sim.World) error {
+	list := w.Faults.Idle()
+	for _, text := range list {
+		_, _ = fmt.Fprintln(a.err, text)
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return &engine.ExitError{Code: engine.ExitUsage}
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/kflow/kflow/engine/diag"
@@ -47,6 +46,8 @@ type Fault struct {
 	Event  int64
 	By     time.Duration // of Clock
 	Factor float64       // of Slow
+
+	is *active // the one of a world that this is
 }
 
 // String is the fault as it is written.
@@ -150,87 +151,3 @@ func (f Fault) Check(targets []Target) error {
 
 // Help is what was most likely meant.
 func (e *NameError) Help() string { return diag.DidYouMean(e.Got, e.Known) }
-
-// Faults are those of a world.
-type Faults struct {
-	w  *World
-	mu sync.Mutex
-
-	list   []*active
-	broken map[string]int // hosts whose downloads are damaged, by how many of their tasks
-	// KillNow ends the controller, as far as a rehearsal has one.
-	KillNow func()
-}
-
-type active struct {
-	Fault
-	left int
-	hit  int
-}
-
-func newFaults(w *World) *Faults { return &Faults{w: w, broken: map[string]int{}} }
-
-// Add makes a fault happen.
-func (s *Faults) Add(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.list = append(s.list, &active{Fault: f, left: f.Times})
-}
-
-// Hits tells how often faults have struck.
-func (s *Faults) Hits() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for _, f := range s.list {
-		n += f.hit
-	}
-	return n
-}
-
-// Heal ends all faults and what they have left: disks are free, hosts are on the network, clocks are right.
-func (s *Faults) Heal() {
-	s.mu.Lock()
-	s.list, s.broken = nil, map[string]int{}
-	s.mu.Unlock()
-	s.w.mu.Lock()
-	defer s.w.mu.Unlock()
-	for _, name := range s.w.order {
-		h := s.w.hosts[name]
-		h.SetFull(false)
-		h.SetSlow(1)
-		h.SetSkew(0)
-		s.w.Network.SetDown(name, false)
-	}
-}
-
-// strike takes the faults that hit an attempt of an instance.
-func (s *Faults) strike(instance string) []Fault {
-	task, host, _ := strings.Cut(instance, "@")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []Fault
-	for _, f := range s.list {
-		if f.left == 0 || f.Task != "" && f.Task != task || f.Host != "" && f.Host != host {
-			continue
-		}
-		if f.left > 0 {
-			f.left--
-		}
-		f.hit++
-		out = append(out, f.Fault)
-	}
-	return out
-}
-
-func (s *Faults) corrupts(host string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.broken[host] > 0
-}
-
-func (s *Faults) damage(host string, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.broken[host] += n
-}

@@ -96,9 +96,14 @@ func short(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
+// FileFault is a line of a fault file.
+type FileFault struct {
+	Pos, Text string
+}
+
 // ParseFaultFile reads a file with a fault per line; # begins a comment, and the lines may be a YAML list under `faults:`.
-func ParseFaultFile(name, text string) ([]string, error) {
-	var out []string
+func ParseFaultFile(name, text string) ([]FileFault, error) {
+	var out []FileFault
 	line := 0
 	for l := range strings.Lines(text) {
 		line++
@@ -107,10 +112,11 @@ func ParseFaultFile(name, text string) ([]string, error) {
 		if l == "" || l == "faults:" {
 			continue
 		}
+		f := FileFault{Pos: fmt.Sprintf("%s:%d", name, line), Text: l}
 		if _, err := ParseFault(l); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", name, line, err)
+			return nil, fmt.Errorf("%s: %w", f.Pos, err)
 		}
-		out = append(out, l)
+		out = append(out, f)
 	}
 	return out, nil
 }

@@ -39,8 +39,11 @@ func (s *Session) Run(ctx context.Context, sink event.Sink, signals <-chan os.Si
 		s.Log.LoseAfter(s.Log.Seq(), nil)
 		killed()
 	})
-	if n := s.World.Faults.killAt(); n > 0 {
-		s.Log.LoseAfter(n, killed)
+	if f, n := s.World.Faults.killAt(); n > 0 {
+		s.Log.LoseAfter(n, func() {
+			s.World.Faults.struck(f)
+			killed()
+		})
 	}
 	return s.Project.Rehearse(ctx, engine.Rehearsal{
 		Clock: s.World.Clock, Log: s.Log, Prior: prior, Sink: sink, Signals: signals,
@@ -62,22 +65,4 @@ func Targets(p *engine.Project) []Target {
 		out = append(out, Target{Task: t.Path, Hosts: t.Hosts})
 	}
 	return out
-}
-
-func (s *Faults) onKill(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.KillNow = f
-}
-
-// killAt is the event at which the controller is killed; 0 = never.
-func (s *Faults) killAt() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.list {
-		if f.Kind == Kill && f.Host == controllerName {
-			return f.Event
-		}
-	}
-	return 0
 }

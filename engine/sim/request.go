@@ -32,15 +32,14 @@ func (r *request) do(ctx context.Context, progress func(job.Progress)) (*job.Out
 	if r.req.HasLazy && !r.req.LazyGiven {
 		return r.carryOut(ctx, r.view(r.req), progress), nil // faults hit what does the work
 	}
-	r.faults = r.w.Faults.strike(r.req.Instance)
+	r.faults = r.w.Faults.meet(r.req.Instance)
 	r.lasting()
 	v := r.view(r.req)
 	if len(r.faults) > 0 {
 		v.Before = r.before(v.Before)
 	}
 	if r.has(Corrupt) {
-		r.w.Faults.damage(r.h.Name, 1)
-		defer r.w.Faults.damage(r.h.Name, -1)
+		defer r.w.Faults.damage(r.h.Name, r.faults)()
 	}
 	out := r.carryOut(ctx, v, progress)
 	return r.after(ctx, out)
@@ -127,7 +126,9 @@ func (r *request) strike(c *task.Command) (*task.Output, error) {
 			}
 			r.later(errKilled)
 		case Expired:
-			r.w.Network.Expire()
+			if r.w.Network.Expire() && r.req.HasLazy { // what is made on demand is used by what is lazy
+				r.w.Faults.struck(f)
+			}
 		}
 	}
 	return nil, nil
@@ -191,14 +192,4 @@ func (r *request) reboot(ctx context.Context) error {
 	r.w.Network.SetDown(r.h.Name, false)
 	r.h.Gather()
 	return err
-}
-
-// kill ends the controller.
-func (s *Faults) kill() {
-	s.mu.Lock()
-	f := s.KillNow
-	s.mu.Unlock()
-	if f != nil {
-		f()
-	}
 }

@@ -3,6 +3,7 @@ package sim_test
 import (
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,9 +17,9 @@ import (
 
 const flagship = "../../playbooks/ha-containerd.yaml"
 
-func open(t testing.TB, playbook string, sizes sim.Sizes) *engine.Project {
+func open(t testing.TB, playbook string, sizes sim.Sizes, set ...string) *engine.Project {
 	t.Helper()
-	p, found := engine.Open(t.Context(), engine.Config{Playbook: playbook, Kinds: tasks.All(), Environ: []string{},
+	p, found := engine.Open(t.Context(), engine.Config{Playbook: playbook, Kinds: tasks.All(), Environ: []string{}, Set: set,
 		Stage: &engine.Stage{Inventory: sizes.Inventory}})
 	if err := found.Err(); err != nil {
 		t.Fatal(err)
@@ -183,20 +184,38 @@ func TestFaultsThatMatchNothing(t *testing.T) {
 	}
 }
 
-// TestSweep tries a sample of all faults at all instances; the whole is a make target.
+// TestSweep tries a sample of all faults at all instances, in the main job as it is and in one that goes other ways; the
+// whole is a make target.
 func TestSweep(t *testing.T) {
-	every := 149
-	if testing.Short() {
-		every = 401
-	}
-	s := &sim.Sweep{Project: open(t, flagship, nil), Options: sim.Options{Seed: 1, Kinds: tasks.All()}, Every: every, Workers: 2, Gap: 3 * time.Hour}
-	cases, err := s.Run(t.Context())
+	file, err := filepath.Abs("testdata/kinds.yaml") // any will do
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, wrong := sim.Table(cases)
-	if wrong > 0 || len(cases) == 0 {
-		t.Errorf("%s", table)
+	for _, v := range []struct {
+		name   string
+		every  int
+		os     []string
+		inputs []string
+	}{
+		{name: "as it is", every: 149},
+		{name: "external etcd", every: 211, os: []string{"debian12", "rocky9"}, inputs: []string{`etcd_endpoints=["https://10.9.0.1:2379"]`, "etcd_ca_file=" + file,
+			"etcd_cert_file=" + file, "etcd_key_file=" + file, "nerdctl_version=1.4.0", "buildkit_version=0.11.6"}},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			if testing.Short() {
+				v.every *= 3
+			}
+			s := &sim.Sweep{Project: open(t, flagship, nil, v.inputs...), Every: v.every, Workers: 2, Gap: 3 * time.Hour,
+				Options: sim.Options{Seed: 1, OS: v.os, Kinds: tasks.All()}}
+			cases, err := s.Run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			table, wrong := sim.Table(cases)
+			if wrong > 0 || len(cases) == 0 {
+				t.Errorf("%s", table)
+			}
+		})
 	}
 }
 

@@ -40,6 +40,7 @@ const (
 	Survived Verdict = "survived" // the run came to a good end by itself
 	Resumed  Verdict = "resumed"  // it failed, was healed, and came to a good end
 	Blocked  Verdict = "blocked"  // it stopped before something that may not be done twice, as it should
+	Idle     Verdict = "idle"     // the fault finds nothing there: no download, no token
 	Wrong    Verdict = "WRONG"
 )
 
@@ -142,6 +143,8 @@ func (s *Sweep) try(ctx context.Context, f Fault, want string) Case {
 		return wrong("the run broke: %v", err)
 	case f.Kind == Kill && !Killed(err):
 		return wrong("the controller outlived being killed")
+	case err == nil && result.Exit == 0 && w.Faults.Hits() == 0 && (f.Kind == Corrupt || f.Kind == Expired):
+		return Case{Fault: f, Verdict: Idle}
 	case err == nil && result.Exit == 0 && w.Faults.Hits() == 0:
 		return wrong("the fault never struck")
 	}
@@ -226,7 +229,7 @@ func Table(cases []Case) (text string, wrong int) {
 		}
 		count[c.Fault.Kind][c.Verdict]++
 	}
-	fmt.Fprintf(&b, "%-12s %8s %9s %9s %9s %7s\n", "FAULT", "CASES", "SURVIVED", "RESUMED", "BLOCKED", "WRONG")
+	fmt.Fprintf(&b, "%-12s %7s %9s %9s %9s %7s %7s\n", "FAULT", "CASES", "SURVIVED", "RESUMED", "BLOCKED", "IDLE", "WRONG")
 	total := map[Verdict]int{}
 	for _, k := range SweepKinds() {
 		c := count[k]
@@ -238,9 +241,9 @@ func Table(cases []Case) (text string, wrong int) {
 			sum += n
 			total[v] += n
 		}
-		fmt.Fprintf(&b, "%-12s %8d %9d %9d %9d %7d\n", k, sum, c[Survived], c[Resumed], c[Blocked], c[Wrong])
+		fmt.Fprintf(&b, "%-12s %7d %9d %9d %9d %7d %7d\n", k, sum, c[Survived], c[Resumed], c[Blocked], c[Idle], c[Wrong])
 	}
-	fmt.Fprintf(&b, "%-12s %8d %9d %9d %9d %7d\n", "all", len(cases), total[Survived], total[Resumed], total[Blocked], total[Wrong])
+	fmt.Fprintf(&b, "%-12s %7d %9d %9d %9d %7d %7d\n", "all", len(cases), total[Survived], total[Resumed], total[Blocked], total[Idle], total[Wrong])
 	for _, c := range cases {
 		if c.Verdict == Wrong {
 			fmt.Fprintf(&b, "WRONG  %s: %s\n", c.Fault, c.Why)

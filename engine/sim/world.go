@@ -108,7 +108,7 @@ func (w *World) Host(name, ip string, number int) (*host.Host, error) {
 }
 
 func (w *World) download(from *host.Host, req *http.Request) (*http.Response, error) {
-	resp, takes := w.internet.Get(req, w.Faults.corrupts(from.Name))
+	resp, takes := w.internet.Get(req, !internet.IsChecksum(req.URL.Path) && w.Faults.corrupts(from.Name))
 	if err := w.Clock.Sleep(req.Context(), takes); err != nil {
 		return nil, err
 	}

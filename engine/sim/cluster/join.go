@@ -286,12 +286,14 @@ func (a *adm) reset() int {
 		a.n.mu.Unlock()
 	}
 	a.h.Stop("kubelet")
-	for _, name := range []string{"admin.conf", "super-admin.conf", "kubelet.conf", "bootstrap-kubelet.conf", "controller-manager.conf", "scheduler.conf",
-		"pki", "manifests"} {
+	for _, name := range []string{"admin.conf", "super-admin.conf", "kubelet.conf", "bootstrap-kubelet.conf", "controller-manager.conf", "scheduler.conf"} {
 		_ = a.h.Unlink(kubernetesDir + name)
 	}
-	for _, name := range []string{"/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/pki", "/var/lib/etcd/member"} {
-		_ = a.h.Unlink(name)
+	for _, dir := range []string{pki, manifests, "/var/lib/kubelet/", "/var/lib/etcd/"} { // their contents; they stay
+		entries, _ := a.h.List(dir)
+		for _, e := range entries {
+			_ = a.h.Unlink(dir + e.Name)
+		}
 	}
 	a.Take(1500 * time.Millisecond)
 	return 0

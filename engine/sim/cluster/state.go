@@ -205,13 +205,16 @@ func number(text, pattern string) int {
 	return v
 }
 
-// Expire ends all tokens and uploaded certificates, as if nobody had come for them in time.
-func (n *Network) Expire() {
+// Expire ends all tokens and uploaded certificates, as if nobody had come for them in time; it tells whether there were any.
+func (n *Network) Expire() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	any := false
 	for _, c := range n.clusters {
+		any = any || len(c.tokens) > 0 || c.key != ""
 		clear(c.tokens)
 		c.keyUntil = time.Time{}
 		c.key = ""
 	}
+	return any
 }

@@ -52,11 +52,11 @@ func (h *Host) Lstat(_ context.Context, name string) (task.FileInfo, error) {
 func (h *Host) stat(op, name string, follow bool) (task.FileInfo, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	at, _, err := h.files.find(op, name, follow)
+	at, n, err := h.files.find(op, name, follow)
 	if err != nil {
 		return task.FileInfo{}, err
 	}
-	return h.files.info(at), nil
+	return h.files.info(at, n), nil
 }
 
 // ReadDir implements task.FS.
@@ -75,7 +75,8 @@ func (h *Host) List(name string) ([]task.FileInfo, error) {
 	}
 	var out []task.FileInfo
 	for _, kid := range h.files.list(at) {
-		out = append(out, h.files.info(join(at, kid)))
+		below := join(at, kid)
+		out = append(out, h.files.info(below, h.files.at(below)))
 	}
 	return out, nil
 }
@@ -147,11 +148,10 @@ func (h *Host) write(name, text string, a task.Attr) error {
 		return wrong("write", name, errFull)
 	}
 	have := h.files.at(at)
-	dir := h.files.at(path.Dir(at))
 	switch {
 	case have != nil && have.mode.IsDir():
 		return wrong("open", name, errIsDir)
-	case have == nil && (dir == nil || kernel || !dir.mode.IsDir()):
+	case have == nil && (kernel || !h.files.isDir(path.Dir(at))):
 		return wrong("write", name, h.files.missing(at))
 	case have == nil:
 		have = &node{mode: 0o644, owner: "root", group: "root"}
@@ -282,8 +282,7 @@ func (h *Host) Unlink(name string) error {
 func (h *Host) Exists(name string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	at, err := h.files.resolve(name, true)
-	return err == nil && h.files.at(at) != nil
+	return h.files.exists(name)
 }
 
 // Text is the content of a file; "" when there is none.

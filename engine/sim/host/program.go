@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os/exec"
 	"path"
 	"strconv"
@@ -99,7 +100,7 @@ func (e *UnknownError) Error() string {
 
 // path is where programs are looked up, as agents do.
 func searchPath() [6]string {
-	return [...]string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+	return [...]string{"/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}
 }
 
 // Which finds a program; "" when it is not there.
@@ -110,8 +111,13 @@ func (h *Host) Which(name string) string {
 		}
 		return ""
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, dir := range searchPath() {
-		if at := dir + "/" + name; h.Exists(at) {
+		if n := h.files.in(dir, name); n != nil && n.mode&fs.ModeSymlink == 0 {
+			return dir + name
+		}
+		if at := dir + name; h.files.exists(at) {
 			return at
 		}
 	}

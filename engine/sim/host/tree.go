@@ -95,13 +95,15 @@ func (t *tree) changed(name string) time.Time {
 
 // set puts a node at a path that is resolved, or takes away what is there (nil).
 func (t *tree) set(name string, n *node) {
-	name = t.texts.One(name)
-	if _, ok := t.own[name]; !ok && t.base.nodes[name] == nil {
-		if n == nil {
-			return
+	if _, ok := t.own[name]; !ok {
+		name = t.texts.One(name)
+		if t.base.nodes[name] == nil {
+			if n == nil {
+				return
+			}
+			dir := t.texts.One(path.Dir(name))
+			t.kids[dir] = append(t.kids[dir], name[strings.LastIndexByte(name, '/')+1:])
 		}
-		dir := t.texts.One(path.Dir(name))
-		t.kids[dir] = append(t.kids[dir], name[strings.LastIndexByte(name, '/')+1:])
 	}
 	if n == nil {
 		t.own[name] = place{}
@@ -225,6 +227,12 @@ func (t *tree) oneLink(name string, follow bool) (string, bool) {
 
 // find resolves a path to a node.
 func (t *tree) find(op, name string, follow bool) (string, *node, error) {
+	if path.IsAbs(name) {
+		at := path.Clean(name)
+		if n := t.at(at); n != nil && (!follow || n.mode&fs.ModeSymlink == 0) {
+			return at, n, nil // see direct
+		}
+	}
 	at, err := t.resolve(name, follow)
 	if err != nil {
 		return "", nil, wrong(op, name, err)
@@ -234,6 +242,21 @@ func (t *tree) find(op, name string, follow bool) (string, *node, error) {
 		return at, nil, wrong(op, name, t.missing(at))
 	}
 	return at, n, nil
+}
+
+// exists tells whether there is something at a path, behind the links in it.
+func (t *tree) exists(name string) bool {
+	if n := t.at(name); n != nil && n.mode&fs.ModeSymlink == 0 {
+		return true
+	}
+	at, err := t.resolve(name, true)
+	return err == nil && t.at(at) != nil
+}
+
+// isDir tells whether there is a directory at a path that is resolved.
+func (t *tree) isDir(name string) bool {
+	n := t.at(name)
+	return n != nil && n.mode.IsDir()
 }
 
 // missing says why there is nothing at a path that is resolved.
@@ -252,8 +275,7 @@ func (t *tree) missing(name string) error {
 func wrong(op, name string, err error) error { return &fs.PathError{Op: op, Path: name, Err: err} }
 
 // info is what stands at a path that is resolved.
-func (t *tree) info(name string) task.FileInfo {
-	n := t.at(name)
+func (t *tree) info(name string, n *node) task.FileInfo {
 	return task.FileInfo{
 		Name: path.Base(name), Size: int64(len(n.data)), Mode: n.mode, Owner: n.owner, Group: n.group, Target: n.target, MTime: t.changed(name),
 	}

@@ -33,7 +33,7 @@ func New() *Internet { return &Internet{files: map[string]string{}} }
 // Get answers a request. It says how long the transfer takes.
 func (i *Internet) Get(req *http.Request, corrupt bool) (*http.Response, time.Duration) {
 	text := i.file(req.URL.String())
-	if corrupt && !isChecksum(req.URL.Path) {
+	if corrupt {
 		text = damaged(text)
 	}
 	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
@@ -63,14 +63,15 @@ func (i *Internet) file(url string) string {
 func transfer(name string) time.Duration {
 	for part, t := range map[string]time.Duration{"containerd-": 2300 * time.Millisecond, "cni-plugins": 2100 * time.Millisecond, "runc.amd64": 500 * time.Millisecond,
 		"nerdctl": 600 * time.Millisecond, "buildkit": 2600 * time.Millisecond, "docker": 3500 * time.Millisecond} {
-		if strings.Contains(name, part) && !isChecksum(name) {
+		if strings.Contains(name, part) && !IsChecksum(name) {
 			return t
 		}
 	}
 	return 250 * time.Millisecond
 }
 
-func isChecksum(name string) bool {
+// IsChecksum tells whether a file has the checksums of others. It is never damaged: a checksum that is wrong shows at once.
+func IsChecksum(name string) bool {
 	for _, end := range []string{".sha256sum", ".sha256", ".sha256sums", "SHA256SUMS"} {
 		if strings.HasSuffix(name, end) {
 			return true
@@ -82,7 +83,7 @@ func isChecksum(name string) bool {
 func content(url string) string {
 	name := path.Base(url)
 	switch {
-	case isChecksum(url):
+	case IsChecksum(url):
 		return sums(url)
 	case strings.HasSuffix(name, ".key"), strings.HasSuffix(name, "gpg"):
 		return "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n" + base64.StdEncoding.EncodeToString([]byte("\x99simulated key of "+url)) + "\n-----END PGP PUBLIC KEY BLOCK-----\n"
