@@ -2,13 +2,13 @@ package host
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 
+	"github.com/kflow/kflow/engine/host/whole"
 	"github.com/kflow/kflow/engine/task"
 )
 
@@ -91,7 +91,8 @@ func (m *Machine) Symlink(_ context.Context, target, path string) error {
 	if st, err := os.Lstat(path); err == nil && st.IsDir() {
 		return &fs.PathError{Op: "link", Path: path, Err: syscall.EISDIR}
 	}
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".kflow-"+rand.Text()[:10])
+	m.sweep(filepath.Dir(path))
+	tmp := whole.Name(path)
 	if err := os.Symlink(target, tmp); err != nil {
 		return explain("link", path, err)
 	}

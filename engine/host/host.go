@@ -2,8 +2,8 @@
 //
 // # Files
 //
-// WriteFile never shows a half written file: it writes a temporary file in the same directory, syncs it, gives it mode,
-// owner and SELinux label of the file it replaces, and renames it. Where the kernel does not let a file be replaced (a
+// WriteFile never shows a half written file: it writes a file without a name in the same directory, gives it mode, owner
+// and SELinux label of the file it replaces, syncs it, and puts it in its place (see package whole). Where the kernel does not let a file be replaced (a
 // device, /proc, /sys, a file that is itself a mount) it is written in place. What goes wrong for a reason a person can
 // mend (no space left, read-only file system, not root) is a task.Failure that says so.
 //
@@ -55,6 +55,7 @@ type Machine struct {
 	facts  atomic.Pointer[task.Facts]
 	names  *names
 	client func() http.RoundTripper
+	swept  sync.Map // directories in which nothing is left over of agents that were killed
 }
 
 var _ task.Host = (*Machine)(nil)

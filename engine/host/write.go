@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/kflow/kflow/engine/host/whole"
 	"github.com/kflow/kflow/engine/task"
 )
 
@@ -38,7 +39,7 @@ func (m *Machine) WriteFile(ctx context.Context, path string, r io.Reader, a tas
 	if old != nil && inPlace(target, old) {
 		return overwrite(target, r)
 	}
-	return replace(path, target, old, r, attrs{a.Mode, uid, gid})
+	return m.replace(path, target, old, r, attrs{a.Mode, uid, gid})
 }
 
 type attrs struct {
@@ -117,30 +118,34 @@ func overwrite(path string, r io.Reader) error {
 	return nil
 }
 
-// replace writes a temporary file beside target and renames it. path is what the caller asked for, for errors.
-func replace(path, target string, old fs.FileInfo, r io.Reader, want attrs) error {
+// replace puts a new file in the place of target. path is what the caller asked for, for errors.
+func (m *Machine) replace(path, target string, old fs.FileInfo, r io.Reader, want attrs) error {
 	dir := filepath.Dir(target)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(target)+".kflow-*")
+	m.sweep(dir)
+	f, err := whole.Create(target)
 	if err != nil {
 		return explain("write", path, err)
 	}
-	tmp := f.Name()
+	defer f.Discard()
 	err = fill(f, target, old, r, want)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
 	if err == nil {
-		err = os.Rename(tmp, target)
+		err = f.Commit()
 		if errors.Is(err, syscall.EBUSY) { // target is a mount itself, as container runtimes make /etc/hosts
-			err = copyOver(tmp, target)
+			err = copyOver(f, target)
 		}
 	}
 	if err != nil {
-		os.Remove(tmp)
 		return explainWrite(path, err)
 	}
 	syncDir(dir)
 	return nil
+}
+
+// sweep takes away what agents that were killed have left in a directory, once.
+func (m *Machine) sweep(dir string) {
+	if _, done := m.swept.LoadOrStore(dir, true); !done {
+		whole.Sweep(dir)
+	}
 }
 
 // explainWrite leaves errors of the source of a write (a lost transfer, a cancel) as they are.
@@ -152,18 +157,13 @@ func explainWrite(path string, err error) error {
 	return explain("write", path, err)
 }
 
-func copyOver(from, to string) error {
-	f, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	defer os.Remove(from)
+// copyOver writes into the file that is there.
+func copyOver(from *whole.File, to string) error {
 	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(dst, f)
+	_, err = from.WriteTo(dst)
 	if err == nil {
 		err = dst.Sync()
 	}
@@ -174,7 +174,7 @@ func copyOver(from, to string) error {
 }
 
 // fill writes content and attributes. Mode comes last: chown takes setuid away.
-func fill(f *os.File, target string, old fs.FileInfo, r io.Reader, want attrs) error {
+func fill(f *whole.File, target string, old fs.FileInfo, r io.Reader, want attrs) error {
 	if _, err := io.Copy(f, r); err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func fill(f *os.File, target string, old fs.FileInfo, r io.Reader, want attrs) e
 	if err := f.Chmod(mode & settable); err != nil {
 		return err
 	}
-	copyLabel(target, f.Name(), old != nil)
+	copyLabel(f, target, old != nil)
 	return f.Sync()
 }
 
@@ -211,7 +211,7 @@ func given(id, otherwise int) int {
 
 // chown gives the file to uid and gid. A new file of root belongs to root:root. It asks the kernel for nothing when the
 // file has that owner already, so that a user who is not root can write his own files.
-func chown(f *os.File, uid, gid int) error {
+func chown(f *whole.File, uid, gid int) error {
 	st, err := f.Stat()
 	if err != nil {
 		return err
@@ -228,14 +228,14 @@ func chown(f *os.File, uid, gid int) error {
 
 const selinuxLabel = "security.selinux"
 
-// copyLabel gives tmp the SELinux label of the file it replaces. A new file has the one its directory gives.
-func copyLabel(target, tmp string, exists bool) {
+// copyLabel gives f the SELinux label of the file it replaces. A new file has the one its directory gives.
+func copyLabel(f *whole.File, target string, exists bool) {
 	if !exists {
 		return
 	}
 	buf := make([]byte, 256)
 	if n, err := syscall.Getxattr(target, selinuxLabel, buf); err == nil && n > 0 {
-		_ = syscall.Setxattr(tmp, selinuxLabel, buf[:n], 0)
+		_ = f.SetLabel(selinuxLabel, buf[:n])
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kflow/kflow/engine/host/whole"
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/engine/transport"
 )
@@ -235,10 +236,12 @@ func (c *Controller) Save(ctx context.Context, path string, mode fs.FileMode, r 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".kflow-*")
+	whole.Sweep(dir)
+	f, err := whole.Create(path)
 	if err != nil {
 		return err
 	}
+	defer f.Discard()
 	_, err = io.Copy(f, r)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -246,12 +249,8 @@ func (c *Controller) Save(ctx context.Context, path string, mode fs.FileMode, r 
 	if err == nil {
 		err = f.Chmod(mode)
 	}
-	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
+		err = f.Commit()
 	}
 	return err
 }
