@@ -66,7 +66,7 @@ func (p *Download) Changes(ctx context.Context, h task.Host) ([]task.Change, err
 		return nil, err
 	}
 	rec, err := p.readRecord(ctx, h)
-	if err != nil {
+	if p.rec = rec; err != nil {
 		return nil, err
 	}
 	want, err := p.wanted(ctx, h, rec)
@@ -317,12 +317,8 @@ func (p *Download) open(ctx context.Context, h task.Host, url, want string) (io.
 
 // Outputs implements task.Outputter.
 func (p *Download) Outputs(ctx context.Context, h task.Host) (any, error) {
-	rec, err := p.readRecord(ctx, h)
-	if err != nil {
-		return nil, err
-	}
-	if rec != nil {
-		return Outputs{Path: p.Path, SHA256: rec.SHA256}, nil
+	if p.rec != nil { // Changes has just read it
+		return Outputs{Path: p.Path, SHA256: p.rec.SHA256}, nil
 	}
 	sum, err := hashFile(ctx, h, p.Path)
 	return Outputs{Path: p.Path, SHA256: sum}, err

@@ -82,6 +82,8 @@ type Download struct {
 	Mode        task.Mode `json:"mode" doc:"Permissions of the file at path, for example 0755."`
 	Owner       string    `json:"owner" doc:"Owner of the file at path."`
 	Group       string    `json:"group" doc:"Group of the file at path."`
+
+	rec *record // as Changes has read it
 }
 
 // Unpack says what to take out of an archive.
