@@ -112,3 +112,27 @@ func TestAnActionWhoseConnectionIsLostStopsItsHost(t *testing.T) {
 		}
 	})
 }
+
+func TestAnUnknownActionIsNotRepeated(t *testing.T) {
+	for name, c := range map[string]struct{ task, end string }{
+		"an action":                  {"act: {run: it}", "unknown"},
+		"one that is safe to repeat": {"act: {run: it, rerun: safe}", "changed"},
+		"one with a guard":           {"act: {run: it, unless: done}", "ok"},
+		"a state":                    {"put: {key: done, value: \"\"}", "ok"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newSite(t, "h1")
+				s.program("it", says(""))
+				id := s.killedAfterStart("a@h1", "  - {id: a, act: it}\n")
+				s.machines["h1"].files["/done"] = ""
+				exit := map[string]int{"unknown": 3}[c.end]
+				r := s.resume("  - {id: a, "+c.task+"}\n", id).want(exit, "a@h1 "+c.end)
+				if c.end == "unknown" {
+					r.fails("a@h1", "its end was not seen; an action is not done twice")
+					s.resume("  - {id: a, "+c.task+"}\n", id).want(exit, "a@h1 "+c.end)
+				}
+			})
+		})
+	}
+}
