@@ -19,7 +19,6 @@
 package converge
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,7 +71,7 @@ func Run(ctx context.Context, reg *task.Registry, h task.Host, req *job.Request,
 	}
 	rep := &reporter{mask: secrets, to: progress}
 	defer rep.end()
-	r := &run{kind: kind, req: req, host: bind(h, rep.send), report: rep.send, out: out}
+	r := &run{reg: reg, kind: kind, req: req, host: bind(h, rep.send), report: rep.send, out: out}
 	r.items(ctx)
 	maskOutcome(secrets, out)
 	return out
@@ -80,6 +79,7 @@ func Run(ctx context.Context, reg *task.Registry, h task.Host, req *job.Request,
 
 // run is the state of one request.
 type run struct {
+	reg    *task.Registry
 	kind   task.Kind
 	req    *job.Request
 	host   task.Host
@@ -166,13 +166,7 @@ func (r *run) decode(params json.RawMessage) (task.Task, error) {
 	if len(params) == 0 || string(params) == "null" {
 		return t, nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(params))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(t)
-	if err == nil && dec.More() {
-		err = errors.New("there is more than one value")
-	}
-	if err != nil {
+	if err := r.reg.Decode(params, t); err != nil {
 		return nil, task.Failf("the parameters do not fit kind %s: %w", r.kind.Name, err)
 	}
 	return t, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Kind is a type of task: what package tasks registers. Schema, documentation and load-time checks are generated from
@@ -27,7 +28,10 @@ type Example struct {
 }
 
 // Registry is a set of kinds. Build one with NewRegistry; it is read-only after that.
-type Registry struct{ byName map[string]Kind }
+type Registry struct {
+	byName   map[string]Kind
+	decoders sync.Pool // of *decoder
+}
 
 // NewRegistry returns a registry of kinds. It panics on a kind without name or New and on a name given twice: these are
 // mistakes of the programmer, seen at the first start.

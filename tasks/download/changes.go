@@ -272,7 +272,7 @@ func (p *Download) apply(ctx context.Context, h task.Host, want string) error {
 	rec := record{URL: p.URL, ChecksumURL: p.ChecksumURL, SHA256: sum, Expect: p.Expect}
 	if p.Unpack != nil {
 		rec.Unpacked = p.Unpack.options()
-		if rec.Files, err = p.Unpack.unpack(ctx, h, file); err != nil {
+		if rec.Files, err = p.Unpack.unpack(ctx, h, file, p.readers); err != nil {
 			return err
 		}
 	}

@@ -18,12 +18,14 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/kflow/kflow/engine/task"
 )
 
 // Kind describes the kind to the engine.
 func Kind() task.Kind {
+	readers := new(sync.Pool) // of gzip: each has a window of 32 KiB
 	return task.Kind{
 		Name:    "download",
 		Summary: "A file or an unpacked archive from a URL, verified",
@@ -38,7 +40,7 @@ names the version. Where nobody publishes a checksum, say what must come (expect
 proxy, is refused then, and the next attempt gets it again. What was unpacked is hashed file by file; files of an earlier version that the new archive does not have stay.
 
 checksum_url names the .sha256 file many projects publish beside their archives: a hash, or lines of hash and name.`,
-		New:     func() task.Task { return new(Download) },
+		New:     func() task.Task { return &Download{readers: readers} },
 		Outputs: Outputs{},
 		Examples: []task.Example{
 			{Title: "Unpack an archive", YAML: `- id: containerd
@@ -83,7 +85,8 @@ type Download struct {
 	Owner       string    `json:"owner" doc:"Owner of the file at path."`
 	Group       string    `json:"group" doc:"Group of the file at path."`
 
-	rec *record // as Changes has read it
+	rec     *record // as Changes has read it
+	readers *sync.Pool
 }
 
 // Unpack says what to take out of an archive.

@@ -14,6 +14,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/kflow/kflow/engine/task"
 )
@@ -24,7 +25,7 @@ func (u *Unpack) options() string {
 }
 
 // unpack unpacks an archive that lies on the host.
-func (u *Unpack) unpack(ctx context.Context, h task.Host, file string) ([]entry, error) {
+func (u *Unpack) unpack(ctx context.Context, h task.Host, file string, readers *sync.Pool) ([]entry, error) {
 	f, err := h.OpenFile(ctx, file)
 	if err != nil {
 		return nil, err
@@ -34,10 +35,11 @@ func (u *Unpack) unpack(ctx context.Context, h task.Host, file string) ([]entry,
 	if err != nil {
 		return nil, err
 	}
-	plain, err := gunzip(f, info.Size)
+	plain, done, err := gunzip(f, info.Size, readers)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	if err := h.MkdirAll(ctx, u.To, task.Attr{}); err != nil {
 		return nil, err
 	}
@@ -61,13 +63,17 @@ func (u *Unpack) unpack(ctx context.Context, h task.Host, file string) ([]entry,
 	return x.files, nil
 }
 
-// gunzip unpacks gzip of a size, and leaves other data alone.
-func gunzip(r io.Reader, size int64) (io.Reader, error) {
+// gunzip unpacks gzip of a size, and leaves other data alone. done says that what was returned is not used any more.
+func gunzip(r io.Reader, size int64, readers *sync.Pool) (plain io.Reader, done func(), err error) {
 	b := bufio.NewReaderSize(r, int(min(size, 1<<16)))
-	if magic, _ := b.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
-		return gzip.NewReader(b)
+	if magic, _ := b.Peek(2); len(magic) != 2 || magic[0] != 0x1f || magic[1] != 0x8b {
+		return b, func() {}, nil
 	}
-	return b, nil
+	z, ok := readers.Get().(*gzip.Reader)
+	if !ok {
+		z = new(gzip.Reader)
+	}
+	return z, func() { readers.Put(z) }, z.Reset(b)
 }
 
 // extraction is an archive being unpacked.
