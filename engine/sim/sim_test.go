@@ -27,6 +27,17 @@ func open(t testing.TB, playbook string, sizes sim.Sizes, set ...string) *engine
 	return p
 }
 
+// openOn is open, for hosts of these names.
+func openOn(t testing.TB, playbook string, names []string) *engine.Project {
+	t.Helper()
+	p, found := engine.Open(t.Context(), engine.Config{Playbook: playbook, Kinds: tasks.All(), Environ: []string{},
+		Stage: &engine.Stage{Inventory: hostsNamed(names)}})
+	if err := found.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func world(seed uint64, os ...string) *sim.World {
 	return sim.NewWorld(sim.Options{Seed: seed, OS: os, Kinds: tasks.All()})
 }

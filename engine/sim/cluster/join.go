@@ -51,8 +51,8 @@ func (a *adm) init() int {
 	a.n.register(c, a.nodeName(), a.h, true)
 	a.Take(2500 * time.Millisecond)
 	a.n.addons(c, a.h.Now())
+	a.Printf("\nYour Kubernetes control-plane has initialized successfully!\n\n")
 	a.firstToken(c)
-	a.Printf("\nYour Kubernetes control-plane has initialized successfully!\n")
 	return 0
 }
 

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/kflow/kflow/engine/sim/host"
-	"github.com/kflow/kflow/engine/task"
 )
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -78,7 +76,7 @@ func (n *Network) kubectl(p *host.Proc) int {
 	return k.run()
 }
 
-// keepCache makes the directory below HOME in which kubectl keeps what it has learnt of the API, where it can.
+// keepCache writes down below HOME what kubectl has learnt of the API, where it can.
 func (k *ctl) keepCache() {
 	home := "/root"
 	for _, kv := range k.Env {
@@ -86,9 +84,7 @@ func (k *ctl) keepCache() {
 			home = v
 		}
 	}
-	if !strings.HasPrefix(home, "/proc/") {
-		_ = k.Host.MkdirAll(context.Background(), home+"/.kube/cache", task.Attr{Mode: 0o750}) // on a full disk it does without
-	}
+	_ = k.Host.Write(home+"/.kube/cache/discovery/servergroups.json", "{}\n", 0o660) // without, it asks again
 }
 
 func first(all ...string) string {

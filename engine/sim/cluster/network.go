@@ -231,6 +231,12 @@ func (n *Network) balance(to *host.Host, port string) (*plane, end) {
 // claim is how long a keepalived needs to take an address after its start, or after another has lost it.
 const claim = 4 * time.Second
 
+// Holds tells whether the keepalived of a host holds an address.
+func (n *Network) Holds(name, address string) bool {
+	h := n.holder(address)
+	return h != nil && h.Name == name
+}
+
 // holder is the host whose keepalived holds an address.
 func (n *Network) holder(address string) *host.Host {
 	n.mu.Lock()
