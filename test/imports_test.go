@@ -31,11 +31,22 @@ var directions = []struct{ of, may string }{
 	{"engine/playbook", "engine/diag engine/shape engine/syntax engine/expr engine/task engine/event"},
 	{"engine/agent", "engine/task engine/job engine/converge engine/host engine/facts engine/agent engine/transport engine/mask"},
 	{"engine/transport", "engine/task engine/job engine/converge engine/host engine/facts engine/agent engine/transport engine/mask"},
+	{"engine/host", "engine/task engine/job engine/host"},
+	{"engine/facts", "engine/task"},
+	{"engine/plan", "engine/diag engine/event engine/expr engine/inventory engine/playbook engine/sched engine/shape engine/task"},
+	{"engine/race", "engine/diag engine/plan engine/playbook engine/render/fold engine/sched engine/task"},
+	{"engine/couple", "engine/diag engine/plan engine/playbook engine/sched engine/task"},
+	{"engine/run", "engine/checkpoint engine/diag engine/event engine/expr engine/job engine/mask engine/plan engine/playbook " +
+		"engine/sched engine/shape engine/task engine/transport"},
+	{"engine/sim/clock", "engine/sched"},
+	{"engine/sim/host", "engine/task engine/job engine/converge"},
+	{"engine/sim/cluster", "engine/sim/host"},
+	{"engine/sim/internet", ""},
 	{"tasks", "engine/task engine/diag tasks"},
 }
 
 // TestDirectionsOfImport keeps the layers of DESIGN section 9: kinds know the contract and nothing else, the scheduler
-// knows no kind, no SSH and no YAML, renderers read events alone.
+// knows no kind, no SSH and no YAML, renderers read events alone, and a simulated host knows no engine.
 func TestDirectionsOfImport(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "../...").Output()
 	if err != nil {

@@ -136,6 +136,11 @@ func (h *Host) Write(name, text string, mode fs.FileMode) error {
 	return h.write(name, text, task.Attr{Mode: mode})
 }
 
+// kernelMade tells whether a path lies where the kernel alone makes files.
+func kernelMade(at string) bool {
+	return strings.HasPrefix(at, "/proc/") || strings.HasPrefix(at, "/sys/")
+}
+
 func (h *Host) write(name, text string, a task.Attr) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -143,7 +148,7 @@ func (h *Host) write(name, text string, a task.Attr) error {
 	if err != nil {
 		return wrong("open", name, err)
 	}
-	kernel := strings.HasPrefix(at, "/proc/") || strings.HasPrefix(at, "/sys/")
+	kernel := kernelMade(at)
 	if h.full && !kernel {
 		return wrong("write", name, errFull)
 	}
@@ -177,6 +182,9 @@ func (h *Host) mkdir(name string, a task.Attr) error {
 	at, err := h.files.resolve(name, true)
 	if err != nil {
 		return wrong("mkdir", name, err)
+	}
+	if kernelMade(at) && !h.files.isDir(at) {
+		return wrong("mkdir", name, h.files.missing(at))
 	}
 	if a, err = h.owned(a); err != nil {
 		return wrong("set owner", name, err)
