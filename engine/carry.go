@@ -93,7 +93,7 @@ func (p *Project) session(ctx context.Context, log *checkpoint.Run, prior *check
 	dialer := p.dialer(log.ID(), files, sink)
 	defer dialer.Close()
 	return run.Run(ctx, run.Config{
-		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Log: log, Prior: prior, Mask: p.masker(), Sink: sink,
+		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Log: log, Prior: prior, Mask: p.masker(), Sink: sink, Agreed: p.agreed(),
 		Limits: sched.Limits{Total: p.cfg.Parallel}, Info: p.info(), Signals: signals,
 		Playbook: absolute(p.cfg.Playbook), Source: absolute(p.cfg.Inventory),
 	})

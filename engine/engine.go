@@ -111,7 +111,7 @@ func Open(ctx context.Context, cfg Config) (*Project, diag.List) {
 			return nil, failed(err)
 		}
 	}
-	if cfg.Plan != "" {
+	if cfg.Plan != "" && cfg.Resume == "" {
 		if err := p.openPlan(); err != nil {
 			return nil, failed(err)
 		}

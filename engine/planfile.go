@@ -45,6 +45,14 @@ func (p *Project) SavePlan(file string, list []Planned, now time.Time) error {
 
 // openPlan reads the plan that is to be carried out, and takes over how it was asked for.
 func (p *Project) openPlan() error {
+	if err := p.readPlan(); err != nil {
+		return err
+	}
+	p.takeOver(&checkpoint.State{Playbook: p.saved.Playbook, Info: p.saved.Options})
+	return nil
+}
+
+func (p *Project) readPlan() error {
 	text, err := os.ReadFile(p.cfg.Plan)
 	if err != nil {
 		return err
@@ -54,8 +62,19 @@ func (p *Project) openPlan() error {
 		return &adviceError{p.cfg.Plan + " is no plan of this kflow", "`kflow plan PLAYBOOK --out FILE` writes one"}
 	}
 	p.saved = &saved
-	p.takeOver(&checkpoint.State{Playbook: saved.Playbook, Info: saved.Options})
 	return nil
+}
+
+// agreed is what a saved plan lets each instance do; nil where there is none.
+func (p *Project) agreed() map[string]Planned {
+	if p.saved == nil {
+		return nil
+	}
+	out := make(map[string]Planned, len(p.saved.Instances))
+	for _, e := range p.saved.Instances {
+		out[e.Instance] = e
+	}
+	return out
 }
 
 // Fits plans again and compares: the error lists what is not as the plan says. Nothing has been touched then.

@@ -2,7 +2,9 @@ package engine_test
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/kflow/kflow/engine"
 	"github.com/kflow/kflow/engine/event"
@@ -29,10 +31,14 @@ func newStage(t *testing.T, family string) stage {
 	return stage{t, p, sim.NewWorld(sim.Options{Seed: 1, OS: []string{family}, Kinds: tasks.All()})}
 }
 
+func (s stage) rehearsal() engine.Rehearsal {
+	return engine.Rehearsal{Clock: s.world.Clock,
+		Dialer: func(files *controller.Controller) transport.Dialer { return s.world.Dialer(files, s.p.HostNames()) }}
+}
+
 func (s stage) plan() map[string]engine.Planned {
 	s.t.Helper()
-	list, err := s.p.PlanRehearsed(s.t.Context(), engine.Rehearsal{Clock: s.world.Clock,
-		Dialer: func(files *controller.Controller) transport.Dialer { return s.world.Dialer(files, s.p.HostNames()) }})
+	list, err := s.p.PlanRehearsed(s.t.Context(), s.rehearsal())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -82,6 +88,36 @@ func TestPlanOnBareHosts(t *testing.T) {
 				if e.Is != engine.NoChange && e.Is != engine.WillSkip {
 					t.Errorf("after the run %s is planned as `%s` (%s) %v", name, e.Is, e.Why, e.Changes)
 				}
+			}
+		})
+	}
+}
+
+// TestSavedPlanOfBareHostsFits carries a saved plan out on the hosts it was made on: no instance is refused, although much
+// of what is planned one after the other touches the same.
+func TestSavedPlanOfBareHostsFits(t *testing.T) {
+	for _, family := range []string{"rocky9", "debian12"} {
+		t.Run(family, func(t *testing.T) {
+			s := newStage(t, family)
+			list, err := s.p.PlanRehearsed(t.Context(), s.rehearsal())
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), "plan.json")
+			if err := s.p.SavePlan(file, list, time.Unix(0, 0)); err != nil {
+				t.Fatal(err)
+			}
+			p, found := engine.Open(t.Context(), engine.Config{Plan: file, Kinds: tasks.All(), Environ: []string{}, Stage: &engine.Stage{Inventory: sim.Sizes(nil).Inventory}})
+			if err := found.Err(); err != nil {
+				t.Fatal(err)
+			}
+			sink := event.SinkFunc(func(e event.Event) {
+				if e.Type == event.InstanceEnded && e.Failure != nil {
+					t.Errorf("%s is %s: %s\n%s", e.Instance, e.Status, e.Failure.Summary, e.Failure.Output)
+				}
+			})
+			if r, err := sim.NewSession(p, s.world).Run(context.Background(), sink, nil); err != nil || r.Exit != engine.ExitOK {
+				t.Errorf("exit code %d: %v", r.Exit, err)
 			}
 		})
 	}

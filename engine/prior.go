@@ -27,6 +27,17 @@ func (p *Project) openPrior() error {
 	}
 	p.resume, p.prior = id, state
 	p.takeOver(state)
+	return p.planOf(id, state)
+}
+
+// planOf reads the saved plan that a run carries out: it holds for what is left, too.
+func (p *Project) planOf(id string, state *checkpoint.State) error {
+	if p.cfg.Plan = (options{state.Info}).text("plan"); p.cfg.Plan == "" {
+		return nil
+	}
+	if err := p.readPlan(); err != nil {
+		return &adviceError{fmt.Sprintf("run %s carries out a plan that can't be read: %v", id, err), "put the file back, or start a run without it"}
+	}
 	return nil
 }
 
@@ -123,6 +134,9 @@ func (p *Project) info() map[string]any {
 	put("confirmed", p.confirmed)
 	if c.Limit != "" {
 		out["limit"] = c.Limit
+	}
+	if c.Plan != "" {
+		out["plan"] = absolute(c.Plan)
 	}
 	if c.Parallel > 0 {
 		out["parallel"] = c.Parallel

@@ -36,7 +36,7 @@ func (p *Project) Rehearse(ctx context.Context, r Rehearsal) (run.Result, error)
 	files := p.files()
 	defer files.Close() // only a cache
 	return run.Run(ctx, run.Config{
-		Plan: p.plan, Dialer: r.Dialer(files), Targets: p.targets, Files: files, Log: r.Log, Prior: r.Prior, Mask: p.masker(),
+		Plan: p.plan, Dialer: r.Dialer(files), Targets: p.targets, Files: files, Log: r.Log, Prior: r.Prior, Mask: p.masker(), Agreed: p.agreed(),
 		Sink: r.Sink, Limits: sched.Limits{Total: p.cfg.Parallel}, Clock: r.Clock, Signals: r.Signals, Quiet: -1,
 		Playbook: p.cfg.Playbook, Source: "simulated",
 	})

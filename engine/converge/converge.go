@@ -7,6 +7,7 @@
 //     engine and this program are not of one build.
 //  2. Check, if the kind has it.
 //  3. Changes, on a host that refuses writes. In a plan this is all, but for Outputs where nothing is to change.
+//     Where the request is bound to changes that were agreed on, any other ends it here.
 //  4. Where there are changes and lazy parameters are missing, the whole request ends with NeedsLazy: nothing has been
 //     applied, the engine asks again with all parameters.
 //  5. Apply of each change, each announced before.
@@ -24,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -71,7 +73,7 @@ func Run(ctx context.Context, reg *task.Registry, h task.Host, req *job.Request,
 	}
 	rep := &reporter{mask: secrets, to: progress}
 	defer rep.end()
-	r := &run{reg: reg, kind: kind, req: req, host: bind(h, rep.send), report: rep.send, out: out}
+	r := &run{reg: reg, kind: kind, req: req, host: bind(h, rep.send), report: rep.send, out: out, mask: secrets}
 	r.items(ctx)
 	maskOutcome(secrets, out)
 	return out
@@ -85,6 +87,7 @@ type run struct {
 	host   task.Host
 	report func(job.Progress)
 	out    *job.Outcome
+	mask   *mask.Masker
 	step   string // summary of the change being applied; "" = while comparing
 }
 
@@ -142,11 +145,30 @@ func (r *run) item(ctx context.Context, i int, params json.RawMessage) error {
 			r.out.Changes = append(r.out.Changes, found(c, i, isAction(t)))
 		}
 		return nil
+	case r.req.Bound && !r.agreed(i, t, changes):
+		return task.Failf("the host has changed between two looks at it; nothing was changed").WithHint("see who else works on this host, then resume")
 	case r.req.HasLazy && !r.req.LazyGiven:
 		r.out.NeedsLazy = true
 		return nil
 	}
 	return r.apply(ctx, i, t, changes)
+}
+
+// agreed tells whether all changes are among those that were agreed on. A later turn of a loop starts from what the turns
+// before it have made: there the summaries count.
+func (r *run) agreed(item int, t task.Task, changes []task.Change) bool {
+	for _, c := range changes {
+		this := maskChange(r.mask, found(c, item, isAction(t)))
+		if !slices.ContainsFunc(r.req.Agreed, func(a job.Change) bool {
+			if item > 0 {
+				a.Diff = this.Diff
+			}
+			return a == this
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 // planNotYet records in a plan that what the task looks at is not there yet; otherwise it returns err.

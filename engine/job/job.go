@@ -28,6 +28,10 @@ type Request struct {
 	HasLazy   bool              `json:"has_lazy,omitempty"`   // the task has lazy parameters
 	Secrets   []string          `json:"secrets,omitempty"`    // texts to mask in everything that comes back
 	Timeout   time.Duration     `json:"timeout,omitempty"`    // 0 = none
+
+	// Bound says that nothing but Agreed may be applied, which is what the same request in a plan has found just now.
+	Bound  bool     `json:"bound,omitempty"`
+	Agreed []Change `json:"agreed,omitempty"`
 }
 
 // Outcome is the answer to a Request.

@@ -36,6 +36,8 @@ type attempt struct {
 	ctl  sched.Control
 	host *host
 	once bool // what was sent may not be done twice
+
+	agreed []job.Change // what the host may change; nil = whatever it finds
 }
 
 func (a *attempt) do(ctx context.Context) sched.Result {
@@ -46,6 +48,9 @@ func (a *attempt) do(ctx context.Context) sched.Result {
 	work, err := a.resolve(a.in, nil)
 	if err != nil {
 		return sched.Result{Status: event.Failed, Err: err}
+	}
+	if r := a.agree(ctx, conn, work); r != nil {
+		return *r
 	}
 	out, err := a.send(ctx, conn, work)
 	if err == nil && out.NeedsLazy {
@@ -110,18 +115,24 @@ func lateIf(lost bool) int {
 
 func (a *attempt) send(ctx context.Context, conn transport.Conn, w *work) (*job.Outcome, error) {
 	name := a.plan.Name(a.in)
-	req := &job.Request{
-		Instance: name, Kind: a.leaf.Task.Kind.Name, Items: w.items, Mode: job.Apply,
-		HasLazy: a.leaf.lazy, LazyGiven: w.lazyGiven, Secrets: w.secrets,
-	}
+	req := a.request(w, job.Apply)
+	req.Bound, req.Agreed = a.agreed != nil, a.agreed
 	a.once = w.action
 	return conn.Do(ctx, req, func(p job.Progress) { a.progress(name, p) })
+}
+
+func (a *attempt) request(w *work, mode job.Mode) *job.Request {
+	return &job.Request{
+		Instance: a.plan.Name(a.in), Kind: a.leaf.Task.Kind.Name, Items: w.items, Mode: mode,
+		HasLazy: a.leaf.lazy, LazyGiven: w.lazyGiven, Secrets: w.secrets,
+	}
 }
 
 func (a *attempt) progress(name string, p job.Progress) {
 	e := event.Event{Instance: name}
 	switch {
 	case p.Change != nil:
+		a.applying()
 		e.Type, e.Summary, e.Diff = event.Change, p.Change.Summary, p.Change.Diff
 	case p.Log != "":
 		e.Type, e.Line = event.Log, p.Log

@@ -7,6 +7,7 @@ import (
 	"github.com/kflow/kflow/engine/plan"
 	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/sched"
+	"github.com/kflow/kflow/engine/task"
 )
 
 // leaf is a task with what the executor asks of it for every instance, worked out once.
@@ -46,6 +47,12 @@ func makeLeaves(p *plan.Plan) []*leaf {
 		}
 	}
 	return out
+}
+
+// waits tells whether a task only waits for what others do.
+func (l *leaf) waits() bool {
+	w, ok := l.Task.Kind.New().(task.Waiter)
+	return ok && w.Waits()
 }
 
 // needsOf are needs, and those of the groups around.

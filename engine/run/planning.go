@@ -100,9 +100,7 @@ func (p *planner) list() []Planned {
 func (p *planner) note(in sched.Instance, is Foresight, why string, changes []job.Change) {
 	l := p.plan.Leaves[in.Task]
 	why = p.Mask.String(why)
-	for i := range changes { // the host knew the secrets of this task alone; another's may stand in a file of its
-		changes[i].Summary, changes[i].Diff = p.Mask.String(changes[i].Summary), p.Mask.String(changes[i].Diff)
-	}
+	maskChanges(p.Mask, changes)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.planned[in] = &Planned{Instance: p.plan.Name(in), Task: l.Task.Path, Host: p.plan.Hosts[in.Host].Name, Kind: l.Task.Kind.Name,
@@ -174,17 +172,12 @@ func (p *planner) Do(ctx context.Context, in sched.Instance, n int, ctl sched.Co
 		p.undecided(in, err)
 		return sched.Result{Status: event.OK}
 	}
-	out, err := conn.Do(ctx, p.request(a, w), nil)
+	out, err := conn.Do(ctx, a.request(w, job.Plan), nil)
 	if err != nil {
 		p.note(in, NotReached, err.Error(), nil)
 		return sched.Result{Status: event.Unreachable, Err: err, HostLost: true}
 	}
 	return p.foreseen(a, out)
-}
-
-func (p *planner) request(a *attempt, w *work) *job.Request {
-	return &job.Request{Instance: p.plan.Name(a.in), Kind: a.leaf.Task.Kind.Name, Items: w.items, Mode: job.Plan,
-		HasLazy: a.leaf.lazy, LazyGiven: w.lazyGiven, Secrets: w.secrets}
 }
 
 func (p *planner) foreseen(a *attempt, out *job.Outcome) sched.Result {
@@ -196,14 +189,14 @@ func (p *planner) foreseen(a *attempt, out *job.Outcome) sched.Result {
 		}
 		p.unknownAfter(a.in, p.maker(a.in, resource))
 		return sched.Result{Status: event.OK}
-	case f != nil && p.waits(a.leaf) && p.before(a.in, "") != "":
+	case f != nil && a.leaf.waits() && p.before(a.in, "") != "":
 		p.unknownAfter(a.in, p.before(a.in, "")) // what it asks is not there yet
 		return sched.Result{Status: event.OK}
 	case f != nil:
 		p.note(a.in, WouldFail, f.Error(), nil)
 		p.unknownAfter(a.in, "")
 		return sched.Result{Status: event.OK}
-	case len(out.Changes) > 0 && p.waits(a.leaf):
+	case len(out.Changes) > 0 && a.leaf.waits():
 		p.unknownAfter(a.in, p.before(a.in, out.Changes[0].Summary))
 		return sched.Result{Status: event.OK}
 	case len(out.Changes) > 0:
@@ -237,12 +230,6 @@ func (p *planner) unknownAfter(in sched.Instance, after string) {
 	p.mu.Lock()
 	p.unknown[in] = p.plan.Name(in)
 	p.mu.Unlock()
-}
-
-// waits tells whether a task only waits for what others do.
-func (p *planner) waits(l *leaf) bool {
-	w, ok := l.Task.Kind.New().(task.Waiter)
-	return ok && w.Waits()
 }
 
 // before names what an instance needs that will change something, or is not known yet; otherwise when nothing does.

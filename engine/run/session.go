@@ -32,12 +32,13 @@ type Config struct {
 	Mask     *mask.Masker
 	Sink     event.Sink
 	Limits   sched.Limits
-	Clock    sched.Clock      // nil = the machine's
-	Info     map[string]any   // what a resume needs to know; no secrets
-	Signals  <-chan os.Signal // the first stops softly, the second at once
-	Quiet    time.Duration    // silence after which the run says what it waits for; 0 = 10 s, < 0 = it never does
-	Playbook string           // paths, for the log
-	Source   string           // of the inventory
+	Clock    sched.Clock        // nil = the machine's
+	Info     map[string]any     // what a resume needs to know; no secrets
+	Signals  <-chan os.Signal   // the first stops softly, the second at once
+	Quiet    time.Duration      // silence after which the run says what it waits for; 0 = 10 s, < 0 = it never does
+	Agreed   map[string]Planned // a saved plan that is carried out, by instance; nil = there is none
+	Playbook string             // paths, for the log
+	Source   string             // of the inventory
 }
 
 // Files announces content to whoever opens it for the hosts.
@@ -84,7 +85,9 @@ type Session struct {
 	results *outcomes
 	running map[sched.Instance]time.Time
 	lost    map[int]bool
-	skips   int // instances that an earlier session had skipped already
+
+	changing map[sched.Instance]*host // where there is a plan: instances that have begun to change a host
+	skips    int                      // instances that an earlier session had skipped already
 
 	// Of a resumed run.
 	anew    []hostSet                // by leaf: hosts on which it was decided anew in this session
@@ -173,7 +176,8 @@ func newSession(c Config) *Session {
 	s := &Session{
 		Config: c, plan: c.Plan, dialer: c.Dialer, bus: newBus(c.Log, c.Mask, c.Sink, c.Clock), noFacts: zero, start: c.Clock.Now(),
 		memo: plan.NewMemo(), results: newOutcomes(len(c.Plan.Leaves), len(c.Plan.Hosts)), running: map[sched.Instance]time.Time{}, lost: map[int]bool{},
-		anew: make([]hostSet, len(c.Plan.Leaves)), taken: map[sched.Instance]bool{}, entered: map[string]bool{},
+		changing: map[sched.Instance]*host{},
+		anew:     make([]hostSet, len(c.Plan.Leaves)), taken: map[sched.Instance]bool{}, entered: map[string]bool{},
 		undone: map[sched.Instance]bool{}, starts: map[sched.Instance]int64{},
 	}
 	for i, t := range c.Targets {
