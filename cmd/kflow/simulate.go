@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -136,10 +135,7 @@ func (a *app) session(ctx context.Context, s *sim.Session, signals chan os.Signa
 	if err != nil {
 		return 0, err
 	}
-	const enough = 768 << 20
-	const roomy = 300 // per cent: a rehearsal is short, and makes much that is soon thrown away
-	defer debug.SetGCPercent(debug.SetGCPercent(roomy))
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(enough))
+	defer sim.Room()()
 	path := sim.NewPath(s.Project)
 	began := time.Now()
 	result, err := s.Run(ctx, event.SinkFunc(func(e event.Event) {
