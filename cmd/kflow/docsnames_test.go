@@ -18,6 +18,7 @@ import (
 
 	"github.com/kflow/kflow/engine"
 	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/schema"
 	"github.com/kflow/kflow/engine/sim"
 	"github.com/kflow/kflow/engine/sim/host"
@@ -254,5 +255,26 @@ func TestTroubleshootingKnowsTheMessages(t *testing.T) {
 	}
 	if n < 25 {
 		t.Errorf("only %d texts were found", n)
+	}
+}
+
+// Each shipped procedure has a page that says which task does which step: all of them.
+func TestProceduresNameEveryTask(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join(root, "docs/procedures/*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		name := strings.TrimSuffix(filepath.Base(page), ".md")
+		pb, _, diags := playbook.Load(t.Context(), filepath.Join(root, "playbooks", name+".yaml"), playbook.Options{Kinds: tasks.All()})
+		if pb == nil || diags.HasErrors() {
+			t.Fatalf("%s: %v", name, diags.Err())
+		}
+		text := docText(t, "docs/procedures/"+name+".md")
+		for _, task := range pb.All() {
+			if task.Leaf() && !strings.Contains(text, "`"+task.Path+"`") {
+				t.Errorf("docs/procedures/%s.md does not name `%s`", name, task.Path)
+			}
+		}
 	}
 }

@@ -84,7 +84,7 @@ type Apt struct {
 	KeySource     *task.Content `json:"key_source" kf:"arm?=key,format=source" doc:"File beside the playbook with that key, armored or binary."`
 	KeyURL        string        `json:"key_url" kf:"arm?=key,format=url" doc:"Address of that key, armored or binary; the host downloads it once."`
 	Trusted       bool          `json:"trusted" doc:"Whether to do without a signature."`
-	Mirror        *Mirror       `json:"mirror" doc:"Instead of a repository of its own: rewrite addresses of those that are there."`
+	Mirror        *Mirror       `json:"mirror" doc:"Instead of a repository of its own: rewrite addresses of those that are there. The files as they were are kept beside them, as .orig."`
 }
 
 // Yum is a repository for dnf and yum.
@@ -99,7 +99,7 @@ type Yum struct {
 	Priority       int          `json:"priority" kf:"min=0" doc:"Lower numbers win, with the priorities plugin on yum; 0 = the tool's default."`
 	ModuleHotfixes bool         `json:"module_hotfixes" doc:"Whether its packages are used although a module of the distribution hides them."`
 	SSLVerify      bool         `json:"sslverify" default:"true" doc:"Whether its certificate is checked."`
-	Mirror         *Mirror      `json:"mirror" doc:"Instead of a repository of its own: rewrite addresses of those that are there."`
+	Mirror         *Mirror      `json:"mirror" doc:"Instead of a repository of its own: rewrite addresses of those that are there. The files as they were are kept beside them, as .orig."`
 }
 
 // Mirror rewrites repositories that are there.
