@@ -99,10 +99,7 @@ func taskSchema(kinds *task.Registry) node {
 	properties["steps"] = about(node{"type": "array", "items": ref("task"), "minItems": 1},
 		"A block: tasks that run in this order, on each host by itself.")
 	properties["use"] = about(node{"type": "string"}, "A part: path of the playbook that is used here, from the directory of this file.")
-	properties["override"] = about(node{"type": types("object", "null"),
-		"propertyNames":        node{"pattern": "^" + name + "(/" + name + ")*$"},
-		"additionalProperties": ref("change"),
-	}, "Changes to tasks inside the part, by their path in it: null removes the task, keys are merged, another kind replaces.")
+	properties["override"] = overridesSchema()
 	for _, k := range kinds.Kinds() {
 		properties[k.Name] = ref("kind_" + k.Name)
 		bodies = append(bodies, node{"required": []string{k.Name}})
@@ -119,15 +116,22 @@ func taskSchema(kinds *task.Registry) node {
 	}
 }
 
-// overrideSchema is what an override may say of a task. Parameters are merged with those of the part, so any piece of
-// them can stand here.
+func overridesSchema() node {
+	return about(node{"type": types("object", "null"),
+		"propertyNames":        node{"pattern": "^" + name + "(/" + name + ")*$"},
+		"additionalProperties": ref("change"),
+	}, "Changes to tasks inside the part, by their path in it: null removes the task, keys are merged, another kind replaces.")
+}
+
+// overrideSchema is what an override may say of a task. Parameters are merged with those of the part, so a piece of them
+// may stand here.
 func overrideSchema(kinds *task.Registry) node {
 	properties := commonKeys(kinds)
-	for _, key := range []string{"steps", "use", "override"} {
-		properties[key] = node{}
-	}
+	properties["steps"] = about(tasksSchema(), "Tasks that take the place of what the task does.")
+	properties["use"] = about(node{"type": types("string", "null")}, "Another part: path from the directory of this file.")
+	properties["override"] = overridesSchema()
 	for _, k := range kinds.Kinds() {
-		properties[k.Name] = about(node{}, "%s", k.Summary)
+		properties[k.Name] = ref("piece_" + k.Name)
 	}
 	return node{"type": types("object", "null"), "additionalProperties": false, "properties": properties}
 }

@@ -37,6 +37,7 @@ func Playbook(kinds *task.Registry) ([]byte, error) {
 	definitions := node{"task": taskSchema(kinds), "change": overrideSchema(kinds)}
 	for _, k := range kinds.Kinds() {
 		definitions["kind_"+k.Name] = kindSchema(k)
+		definitions["piece_"+k.Name] = nullable(piece(kindSchema(k)))
 	}
 	return write(document("playbook", "A playbook of kflow", playbookSchema(kinds), definitions))
 }

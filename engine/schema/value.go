@@ -189,15 +189,44 @@ func arms(t *shape.Type) []node {
 	return rules
 }
 
+// piece is a schema of what is laid on a value of the schema: keys may be missing, and null takes one away. The elements of
+// a list are complete: they replace those that were there.
+func piece(n node) node {
+	out := maps.Clone(n)
+	for _, key := range []string{"required", "if", "then"} {
+		delete(out, key)
+	}
+	if properties, ok := n["properties"].(node); ok {
+		inside := node{}
+		for name, p := range properties {
+			inside[name] = nullable(piece(p.(node)))
+		}
+		out["properties"] = inside
+	}
+	if more, ok := n["additionalProperties"].(node); ok {
+		out["additionalProperties"] = nullable(piece(more))
+	}
+	if arms, ok := n["anyOf"].([]node); ok {
+		var pieces []node
+		for _, a := range arms {
+			pieces = append(pieces, piece(a))
+		}
+		out["anyOf"] = pieces
+	}
+	return out
+}
+
 // nullable lets a value be null too.
 func nullable(n node) node {
 	switch t := n["type"].(type) {
 	case string:
 		n["type"] = types(t, "null")
 	case []string:
-		n["type"] = append(slices.Clone(t), "null")
+		if !slices.Contains(t, "null") {
+			n["type"] = append(slices.Clone(t), "null")
+		}
 	default:
-		if arms, ok := n["anyOf"].([]node); ok {
+		if arms, ok := n["anyOf"].([]node); ok && !slices.ContainsFunc(arms, func(a node) bool { return a["type"] == "null" }) {
 			n["anyOf"] = append(slices.Clone(arms), node{"type": "null"})
 		}
 	}

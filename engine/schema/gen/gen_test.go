@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,6 +138,108 @@ func TestExamplesOfKindsAreValid(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPiecesOfExamplesCanOverride: what a kind takes as a whole can be laid on a part, too, with any key left out.
+func TestPiecesOfExamplesCanOverride(t *testing.T) {
+	s := compile(t, "playbook")
+	n := 0
+	for _, k := range tasks.All().Kinds() {
+		for _, e := range k.Examples {
+			list, _ := instance(t, k.Name, []byte(e.YAML)).([]any)
+			for _, task := range list {
+				params := task.(map[string]any)[k.Name]
+				for _, piece := range pieces(params) {
+					n++
+					doc := map[string]any{"kflow": "v1", "tasks": []any{map[string]any{"id": "a", "use": "p.yaml",
+						"override": map[string]any{"b": map[string]any{k.Name: piece}}}}}
+					if err := s.Validate(doc); err != nil {
+						t.Errorf("%s: %s: %v as a piece: %v", k.Name, e.Title, piece, err)
+					}
+				}
+			}
+		}
+	}
+	if n < 100 {
+		t.Errorf("only %d pieces: are the examples found?", n)
+	}
+}
+
+func pieces(params any) []any {
+	out := []any{params}
+	m, _ := params.(map[string]any)
+	for without := range m {
+		piece := maps.Clone(m)
+		delete(piece, without)
+		out = append(out, piece)
+		gone := maps.Clone(m)
+		gone[without] = nil
+		out = append(out, gone)
+	}
+	return out
+}
+
+// TestEditorsHaveSomethingToShow: the schemas are draft-07, and every key has a description, itself or where it leads.
+func TestEditorsHaveSomethingToShow(t *testing.T) {
+	files, err := schema.Files(tasks.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"playbook", "inventory"} {
+		var doc map[string]any
+		if err := json.Unmarshal(files["schema/"+name+".schema.json"], &doc); err != nil {
+			t.Fatal(err)
+		}
+		if doc["$schema"] != "http://json-schema.org/draft-07/schema#" {
+			t.Errorf("%s is of %v", name, doc["$schema"])
+		}
+		definitions, _ := doc["definitions"].(map[string]any)
+		n := 0
+		described(doc, func(path string, property map[string]any) {
+			n++
+			if to, ok := property["$ref"].(string); ok {
+				property, _ = definitions[strings.TrimPrefix(to, "#/definitions/")].(map[string]any)
+			}
+			if text, _ := property["description"].(string); len(text) < 5 {
+				t.Errorf("%s: %s has no description", name, path)
+			}
+		})
+		if n < 20 {
+			t.Errorf("%s: only %d keys", name, n)
+		}
+	}
+	text := string(files["schema/playbook.schema.json"])
+	for _, k := range tasks.All().Kinds() {
+		if !strings.Contains(text, `"$ref": "#/definitions/kind_`+k.Name+`"`) {
+			t.Errorf("kind %s has no branch", k.Name)
+		}
+	}
+}
+
+// described calls visit for every key that a schema knows.
+func described(schema any, visit func(path string, property map[string]any)) {
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		switch v := v.(type) {
+		case []any:
+			for i, x := range v {
+				walk(fmt.Sprint(path, "/", i), x)
+			}
+		case map[string]any:
+			properties, _ := v["properties"].(map[string]any)
+			for name, p := range properties {
+				if p, ok := p.(map[string]any); ok {
+					visit(path+"/"+name, p)
+				}
+			}
+			for key, x := range v {
+				if key != "default" && key != "enum" {
+					walk(path+"/"+key, x)
+				}
+			}
+		}
+	}
+	walk("", schema)
 }
 
 // accepts tells what kflow itself says of a document. The parts it uses are below testdata/parts.
