@@ -134,7 +134,7 @@ func (p *Init) established(ctx context.Context, h task.Host, s *state) error {
 
 // afterMarker continues after an init that kflow started and did not see the end of.
 func (p *Init) afterMarker(ctx context.Context, h task.Host, s *state, run task.Change) ([]task.Change, error) {
-	if err := s.marker.fresh(h); err != nil {
+	if err := s.marker.fresh(ctx, h); err != nil {
 		return nil, err
 	}
 	whole, err := p.complete(ctx, h)

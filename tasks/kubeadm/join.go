@@ -115,7 +115,7 @@ func localClient(ctx context.Context, h task.Host) (kube.Client, error) {
 
 // afterMarker continues after a join that kflow started and did not see the end of.
 func (p *Join) afterMarker(ctx context.Context, h task.Host, s *state, join task.Change) ([]task.Change, error) {
-	if err := s.marker.fresh(h); err != nil {
+	if err := s.marker.fresh(ctx, h); err != nil {
 		return nil, err
 	}
 	whole, err := p.complete(ctx, h)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,7 +39,9 @@ type state struct {
 
 // marker says that kflow has started kubeadm and not seen its end.
 type marker struct {
-	Started string `json:"started"`
+	Started string  `json:"started"`
+	Boot    string  `json:"boot,omitempty"`
+	Uptime  float64 `json:"uptime,omitempty"` // seconds
 	path    string
 }
 
@@ -119,13 +122,35 @@ func readMarker(ctx context.Context, h task.Host, what string) (*marker, error) 
 }
 
 // fresh returns an error when the attempt is too old to be thrown away unasked.
-func (m *marker) fresh(h task.Host) error {
-	t, err := time.Parse(time.RFC3339, m.Started)
-	if err == nil && h.Now().Sub(t) <= markerLife {
+func (m *marker) fresh(ctx context.Context, h task.Host) error {
+	if age, err := m.age(ctx, h); err == nil && age <= markerLife {
 		return nil
 	}
 	return task.Failf("an attempt to set this host up that began %s was not seen to finish, and is too old to be thrown away unasked", m.Started).
 		WithHint("if the host works (`kubectl get nodes`), remove %s and resume; if it may be reset, run `kubeadm: {reset: {}}`", m.path)
+}
+
+// age is how long ago the attempt began: by the time the machine has been up, as its clock may have been put right since.
+func (m *marker) age(ctx context.Context, h task.Host) (time.Duration, error) {
+	if up := uptime(ctx, h); m.Boot != "" && m.Boot == h.Facts().BootID && up > 0 && m.Uptime > 0 {
+		return time.Duration((up - m.Uptime) * float64(time.Second)), nil
+	}
+	t, err := time.Parse(time.RFC3339, m.Started)
+	return h.Now().Sub(t), err
+}
+
+// uptime is for how many seconds the machine has been up; 0 where it does not say.
+func uptime(ctx context.Context, h task.Host) float64 {
+	text, _, err := hostfile.Read(ctx, h, "/proc/uptime")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(text, " ")
+	seconds, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return seconds
 }
 
 // mark notes that kubeadm is about to start, and keeps copies of what kubeadm reset would remove although it is not
@@ -145,7 +170,7 @@ func mark(ctx context.Context, h task.Host, what string) error {
 			return err
 		}
 	}
-	b, err := json.Marshal(marker{Started: h.Now().UTC().Format(time.RFC3339)})
+	b, err := json.Marshal(marker{Started: h.Now().UTC().Format(time.RFC3339), Boot: h.Facts().BootID, Uptime: uptime(ctx, h)})
 	if err != nil {
 		return err
 	}

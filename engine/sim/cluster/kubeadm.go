@@ -52,7 +52,10 @@ func (n *Network) kubeadm(p *host.Proc) int {
 	if code := a.configure(); code != 0 {
 		return code
 	}
-	if verb := words[0]; verb == "init" || verb == "join" || verb == "reset" || a.config != "" {
+	if len(words) == 0 {
+		return p.Unknown()
+	}
+	if verb := words[0]; verb == "init" || verb == "join" || verb == "reset" || flags["--config"] != "" && verb != "config" {
 		if why := a.sockets(); why != "" {
 			return p.Fail("%s", why)
 		}

@@ -13,6 +13,7 @@ import (
 func (h *Host) Reboot() {
 	h.mu.Lock()
 	h.boots++
+	h.booted = h.o.Clock.Now()
 	for name := range h.files.own {
 		for _, memory := range []string{"/run/", "/tmp/", "/proc/", "/sys/"} {
 			if strings.HasPrefix(name, memory) {

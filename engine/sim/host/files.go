@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -26,9 +27,14 @@ func (h *Host) read(name string) (string, error) {
 		return "", err
 	case n.mode.IsDir():
 		return "", wrong("read", name, errIsDir)
+	case name == uptime:
+		return fmt.Sprintf("%.2f 0.00\n", h.o.Clock.Now().Sub(h.booted).Seconds()), nil
 	}
 	return n.data, nil
 }
+
+// uptime is the file that has the seconds since the host was started, whatever its clock says.
+const uptime = "/proc/uptime"
 
 // OpenFile implements task.FS.
 func (h *Host) OpenFile(_ context.Context, name string) (io.ReadCloser, error) {

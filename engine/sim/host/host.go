@@ -57,6 +57,7 @@ type Host struct {
 	boots    int
 	runs     uint64 // of programs, so that each takes a time of its own
 	started  time.Time
+	booted   time.Time
 
 	full bool          // the disk
 	slow float64       // factor on what takes time
@@ -75,6 +76,7 @@ func New(o Options) *Host {
 		packages: map[string]*installed{}, images: map[string]bool{}, running: map[string]int{}, slow: 1,
 	}
 	h.started = o.Clock.Now()
+	h.booted = h.started.Add(-time.Hour)
 	h.install()
 	h.facts = h.gather()
 	return h

@@ -147,6 +147,7 @@ func (im *Image) kernelFiles() {
 	if im.ID == "centos7" {
 		im.modules = append(im.modules, "nf_conntrack_ipv4")
 	}
+	im.file(uptime, "0.00 0.00\n", 0o444)
 	im.file("/proc/modules", "ext4 800000 1 - Live 0x0\n", 0o444)
 	im.file("/proc/filesystems", "nodev\tproc\n\text4\n", 0o444)
 	im.file("/sys/class/net/"+im.nic+"/address", "52:54:00:00:00:01\n", 0o444)
