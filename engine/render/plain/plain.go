@@ -194,7 +194,9 @@ func (r *Renderer) progress(e event.Event, l *live) {
 	if e.Total > 0 {
 		text += fmt.Sprintf(" %d%%", min(100, 100*e.Done/e.Total))
 	}
-	r.line("running", colorQuiet, e.Instance, 0, clean(text))
+	text = clean(text)
+	r.fold(&group{same: strings.Join([]string{"running", e.Task, text}, "\x00"), status: "running", color: colorQuiet,
+		task: e.Task, instance: e.Instance, hosts: []string{e.Host}, detail: text})
 }
 
 // result shows the end of an instance: failures at once, all else folded.
