@@ -1,6 +1,7 @@
 package host
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -157,6 +158,9 @@ func aptCache(p *Proc) int {
 }
 
 func aptMark(p *Proc) int {
+	if len(p.Args) == 1 && p.Args[0] == "showhold" {
+		return showHeld(p)
+	}
 	if len(p.Args) < 2 || p.Args[0] != "hold" && p.Args[0] != "unhold" {
 		return p.Unknown()
 	}
@@ -200,11 +204,34 @@ func dpkg(p *Proc) int {
 	return 0
 }
 
-func dpkgQuery(p *Proc) int {
-	_, words := p.Flags("-f")
+func showHeld(p *Proc) int {
 	h := p.Host
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(h.packages)) {
+		if h.packages[name].held {
+			p.Printf("%s\n", name)
+		}
+	}
+	return 0
+}
+
+// dpkgQuery lists packages by -W, all where none is named.
+func dpkgQuery(p *Proc) int {
+	flags, words := p.Flags("-f", "--showformat")
+	if _, list := flags["-W"]; !list {
+		return p.Unknown()
+	}
+	format := flags["-f"] + flags["--showformat"]
+	if format == "" {
+		format = `${Package}\t${Version}\n`
+	}
+	h := p.Host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(words) == 0 {
+		words = slices.Sorted(maps.Keys(h.packages))
+	}
 	code := 0
 	for _, name := range words {
 		i := h.packages[name]
@@ -213,16 +240,25 @@ func dpkgQuery(p *Proc) int {
 			code = 1
 			continue
 		}
-		want, state := "install", "installed"
-		if i.held {
-			want = "hold"
+		line := i.format(name).Replace(format)
+		if strings.Contains(line, "${") {
+			return p.Unknown()
 		}
-		if i.broken {
-			state = "half-configured"
-		}
-		p.Printf("%s %s %s ok %s\n", name, i.version, want, state)
+		p.Printf("%s", line)
 	}
 	return code
+}
+
+// format puts what is known of a package into a format of dpkg-query.
+func (i *installed) format(name string) *strings.Replacer {
+	want, state, short := "install", "installed", "ii "
+	if i.held {
+		want, short = "hold", "hi "
+	}
+	if i.broken {
+		state, short = "half-configured", short[:1]+"F "
+	}
+	return strings.NewReplacer("${Package}", name, "${Version}", i.version, "${Status}", want+" ok "+state, "${db:Status-Abbrev}", short, `\n`, "\n", `\t`, "\t")
 }
 
 // dpkgDeb shows what a package file is.
