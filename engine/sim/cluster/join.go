@@ -27,7 +27,7 @@ func (a *adm) init() int {
 		return a.Fail("%v", err)
 	}
 	address, port := a.address()
-	c.cgroups = a.cgroups()
+	c.cgroups, c.proxy = a.cgroups(), field(documentOf(a.config, "KubeProxyConfiguration"), "mode")
 	c.version, c.config, c.external = a.version(), cluster, strings.Contains(cluster, "external:")
 	if c.endpoint = field(cluster, "controlPlaneEndpoint"); c.endpoint == "" {
 		c.endpoint = net.JoinHostPort(address, port)
@@ -68,9 +68,10 @@ func (a *adm) address() (address, port string) {
 }
 
 func (a *adm) nodeName() string {
-	_, rest, ok := strings.Cut(a.config, "nodeRegistration:")
-	if name := field(rest, "name"); ok && name != "" {
-		return name
+	for _, name := range []string{within(a.config, "nodeRegistration", "name"), a.flags["--node-name"]} {
+		if name != "" {
+			return name
+		}
 	}
 	return strings.ToLower(strings.TrimSpace(a.h.Text("/proc/sys/kernel/hostname")))
 }

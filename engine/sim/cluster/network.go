@@ -126,6 +126,11 @@ func (n *Network) RoundTrip(from *host.Host, req *http.Request) (*http.Response,
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[req.URL.Scheme]
 	}
+	if to, _ := n.lookUp(from, req.URL.Hostname()); port == proxyPort && to != nil && to == from {
+		if resp := n.askProxy(from, req); resp != nil {
+			return resp, nil
+		}
+	}
 	plane, how := n.reach(from, net.JoinHostPort(req.URL.Hostname(), port))
 	switch {
 	case how == internet:

@@ -28,6 +28,7 @@ type Cluster struct {
 	config   string // ClusterConfiguration
 	external bool   // etcd is elsewhere
 	cgroups  string // cgroup driver of the kubelets
+	proxy    string // mode of kube-proxy
 	made     time.Time
 
 	tokens     map[string]time.Time // until when they hold
@@ -181,6 +182,24 @@ func field(text, key string) string {
 		line = strings.TrimLeft(strings.TrimSpace(line), "- ")
 		if k, v, ok := strings.Cut(line, ":"); ok && k == key {
 			return strings.Trim(strings.TrimSpace(v), `"'`)
+		}
+	}
+	return ""
+}
+
+// within is the value of a key of a map that stands at the top of a YAML text.
+func within(text, section, key string) string {
+	_, rest, ok := strings.Cut("\n"+text, "\n"+section+":\n")
+	indent := len(rest) - len(strings.TrimLeft(rest, " "))
+	if !ok || indent == 0 {
+		return ""
+	}
+	for line := range strings.Lines(rest) {
+		switch depth := len(line) - len(strings.TrimLeft(line, " ")); {
+		case depth == 0 && !strings.HasPrefix(line, "-"):
+			return ""
+		case depth == indent && strings.HasPrefix(line[depth:], key+":"):
+			return field(line, key)
 		}
 	}
 	return ""
