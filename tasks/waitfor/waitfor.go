@@ -76,6 +76,8 @@ type WaitFor struct {
 	Timeout   task.Duration `json:"timeout" default:"5m" doc:"How long to wait."`
 	Interval  task.Duration `json:"interval" default:"2s" doc:"Pause between two attempts."`
 	Successes int           `json:"successes" kf:"min=1" default:"1" doc:"How often in a row the condition must hold."`
+
+	met bool // what was waited for has been seen
 }
 
 // probe is one question.
@@ -131,6 +133,9 @@ func (p *WaitFor) Changes(ctx context.Context, h task.Host) ([]task.Change, erro
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
+	if p.met { // it may be gone again by now: a node that joins has pods to start
+		return nil, nil
+	}
 	q := p.probe()
 	for i := range max(p.Successes, 1) {
 		if i > 0 {
@@ -166,6 +171,7 @@ func (p *WaitFor) wait(ctx context.Context, h task.Host) error {
 			last = seen
 		}
 		if good >= max(p.Successes, 1) {
+			p.met = true
 			return nil
 		}
 		waited := h.Now().Sub(start)
