@@ -1,0 +1,14 @@
+// Package fidelity holds the simulator against reality: the same small playbooks run on a host of test/lab and on a
+// simulated one, and what kflow tells of it (plans, events, changes) and what is then on the host must be the same.
+//
+// Each playbook of testdata is planned, run, run again and planned again, on both. Its head says what to look at on the
+// host after each run:
+//
+//	# look: /etc/example /proc/sys/vm/swappiness   paths: type, mode, owner, content; directories with all below
+//	# ask: systemctl is-active cron.service         a command that only asks: its exit code and output
+//	# fails                                         the run is meant to fail, on both alike
+//	# again: task                                   tasks that are actions: a second run does them again
+//
+// The playbooks run in the order of their names on the same two hosts, which are bare at first. What cannot be the same is
+// listed in excuses_test.go, each with its reason; an excuse that hides no difference any more fails the test.
+package fidelity

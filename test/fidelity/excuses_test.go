@@ -1,0 +1,81 @@
+package fidelity
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// excuse is a difference that cannot be mended, with the reason. What matches becomes with, on both sides.
+type excuse struct {
+	in     string // part of the name of the playbook; "" = any
+	match  string
+	with   string
+	reason string
+
+	re   *regexp.Regexp
+	used bool
+}
+
+// excuses are all there are.
+func list() []*excuse {
+	return []*excuse{
+		{match: `(kernel |/lib/modules/)6\.1\S+`, with: "${1}6.1", reason: "hosts of the lab run the kernel of the machine, whichever it is"},
+		{in: "20-sysctl", match: `(tcp_rmem: 4096 131072) \d+`, with: "$1 ", reason: "the default of the kernel depends on the memory of the machine"},
+		{in: "30-swap", match: `^  turn off swap\n    /dev/sda5\n|^change swap@\S+ turn off swap\n    /dev/sda5\n`, with: "", reason: "hosts of the lab cannot have swap in use"},
+		{in: "30-swap", match: `[12] changes`, with: "changes", reason: "so there is one change less"},
+		{in: "37-systemd-fails", match: `^(  hint: on the host, .journalctl .*\n)(?:    .*\n)+`, with: "$1",
+			reason: "the simulator has no journal, and a short status of units"},
+		{in: "-package", match: `\b(1\.6-2\.1\+deb12u\d+|1\.7\.4\.4-\d+|1\.0-1)`, with: "VERSION",
+			reason: "the lab has the packages of Debian's mirror on the day it was built, the simulator's catalogue has versions of its own"},
+		{match: `(\S+)\.20\d{6}-\d{6}~`, with: "$1.TIME~", reason: "the simulation has another date"},
+	}
+}
+
+type excuses struct{ all []*excuse }
+
+func newExcuses() *excuses {
+	x := &excuses{all: list()}
+	for _, e := range x.all {
+		e.re = regexp.MustCompile("(?m)" + e.match)
+	}
+	return x
+}
+
+func (e *excuse) of(name string) bool { return strings.Contains(name, e.in) }
+
+// apply makes alike what is excused.
+func (x *excuses) apply(name string, lines []string) []string { return x.without(nil, name, lines) }
+
+func (x *excuses) without(left *excuse, name string, lines []string) []string {
+	text := strings.Join(lines, "\n")
+	for _, e := range x.all {
+		if e != left && e.of(name) {
+			text = e.re.ReplaceAllString(text, e.with)
+		}
+	}
+	return strings.Split(text, "\n")
+}
+
+// needed notes which excuses hide a difference here.
+func (x *excuses) needed(name string, real, sim []string) {
+	for _, e := range x.all {
+		if e.of(name) && !e.used {
+			e.used = !slices.Equal(x.without(e, name, real), x.without(e, name, sim))
+		}
+	}
+}
+
+// check fails for excuses that nothing needs.
+func (x *excuses) check(t *testing.T) {
+	t.Helper()
+	for _, e := range x.all {
+		if !e.used {
+			t.Errorf("this excuse hides no difference any more, remove it: %q in %q (%s)", e.match, e.in, e.reason)
+		}
+		if e.reason == "" {
+			t.Errorf("the excuse %q has no reason", e.match)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package fidelity
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kflow/kflow/engine"
+	"github.com/kflow/kflow/engine/event"
+)
+
+// side is one of the two hosts, and the kflow that reaches it.
+type side interface {
+	folder() string
+	plan(t *testing.T, playbook string) []engine.Planned
+	carryOut(t *testing.T, playbook string, sink event.Sink)
+	look(t *testing.T, paths []string, asks [][]string) state
+}
+
+// state is what was found on a host, by path or command.
+type state map[string]entry
+
+type entry struct{ kind, mode, owner, target, text string }
+
+// TestFidelity compares the two on every playbook of testdata.
+func TestFidelity(t *testing.T) {
+	l := needLab(t)
+	s := newSimulated()
+	l.dir, s.dir = t.TempDir(), t.TempDir()
+	t.Setenv("HOME", l.dir)
+	t.Setenv("SSH_AUTH_SOCK", "")
+	l.prepare(t)
+	l.serve(t, files(t))
+	s.serve(files(t))
+	for _, dir := range []string{l.dir, s.dir} {
+		if err := os.CopyFS(dir, os.DirFS("testdata")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "inventory.yaml"), []byte(l.inventory()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	playbooks, err := filepath.Glob("testdata/*.yaml")
+	if err != nil || len(playbooks) == 0 {
+		t.Fatalf("no playbooks: %v", err)
+	}
+	all := newExcuses()
+	instances, compared := 0, 0
+	for _, file := range playbooks {
+		c := readCase(t, file)
+		t.Run(c.name, func(t *testing.T) {
+			real, sim := c.on(t, l), c.on(t, s)
+			all.compare(t, real, sim)
+			compared++
+			instances += strings.Count(strings.Join(real, "\n"), "\nended ")
+		})
+	}
+	if compared < len(playbooks) {
+		t.Logf("%d of %d playbooks were compared", compared, len(playbooks))
+		return // of some, when only they were asked for
+	}
+	all.check(t)
+	if !t.Failed() {
+		t.Logf("THE SAME ON A LAB HOST AND SIMULATED: %d playbooks, %d instances", len(playbooks), instances)
+	}
+}
+
+// casus is a playbook and what its head says.
+type casus struct {
+	name, file string
+	paths      []string
+	asks       [][]string
+	fails      bool
+	again      []string
+}
+
+func readCase(t *testing.T, file string) *casus {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &casus{name: strings.TrimSuffix(filepath.Base(file), ".yaml"), file: filepath.Base(file)}
+	for line := range strings.Lines(string(b)) {
+		what, rest, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		switch what {
+		case "# look":
+			c.paths = append(c.paths, strings.Fields(rest)...)
+		case "# ask":
+			c.asks = append(c.asks, strings.Fields(rest))
+		case "# again":
+			c.again = append(c.again, strings.Fields(rest)...)
+		case "# fails":
+			c.fails = true
+		}
+	}
+	if len(c.paths)+len(c.asks) == 0 {
+		t.Fatalf("%s does not say what to look at", file)
+	}
+	return c
+}
+
+// on does everything with the playbook on one side, and tells it line by line.
+func (c *casus) on(t *testing.T, s side) []string {
+	t.Helper()
+	r := &record{dir: s.folder()}
+	playbook := filepath.Join(s.folder(), c.file)
+	r.planned("plan on what was there before", s.plan(t, playbook))
+	for _, which := range []string{"first run", "second run"} {
+		r.add("== %s", which)
+		r.changed = nil
+		s.carryOut(t, playbook, event.SinkFunc(r.emit))
+		r.state(s.look(t, c.paths, c.asks))
+		c.promised(t, which, r)
+	}
+	r.planned("plan after it", s.plan(t, playbook))
+	return r.lines
+}
+
+// promised is what must hold on each side for itself.
+func (c *casus) promised(t *testing.T, which string, r *record) {
+	t.Helper()
+	if (r.exit == engine.ExitFailed) != c.fails || r.exit != engine.ExitOK && r.exit != engine.ExitFailed {
+		t.Fatalf("%s: exit code %d\n%s", which, r.exit, strings.Join(r.lines, "\n"))
+	}
+	for _, name := range r.changed {
+		if which == "second run" && !c.fails && !slices.Contains(c.again, name) {
+			t.Errorf("the second run changes %s\n%s", name, strings.Join(r.lines, "\n"))
+		}
+	}
+}
+
+// record is what happened, in lines.
+type record struct {
+	dir     string
+	lines   []string
+	changed []string // tasks, in the present run
+	exit    int
+}
+
+func (r *record) add(format string, args ...any) {
+	text := strings.ReplaceAll(fmt.Sprintf(format, args...), r.dir, "DIR")
+	r.lines = append(r.lines, strings.Split(strings.TrimRight(text, "\n"), "\n")...)
+}
+
+func (r *record) planned(title string, list []engine.Planned) {
+	r.add("== %s", title)
+	for _, p := range list {
+		r.add("planned %s: %s; %s", p.Instance, p.Is, p.Why)
+		for _, c := range p.Changes {
+			r.add("  %s\n%s", c.Summary, indent(c.Diff))
+		}
+	}
+}
+
+func indent(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ")
+}
+
+// emit keeps what an event says, but for when and how long. What programs print while they run is theirs.
+func (r *record) emit(e event.Event) {
+	switch e.Type {
+	case event.InstanceStarted:
+		r.add("started %s, attempt %d", e.Instance, e.Attempt)
+	case event.Change:
+		r.add("change %s: %s\n%s", e.Instance, e.Summary, indent(e.Diff))
+	case event.Log:
+		r.add("log %s: %s", e.Instance, e.Line)
+	case event.AttemptFailed:
+		r.add("attempt failed %s: %d, again in %s", e.Instance, e.Attempt, e.Retry)
+		r.failure(e.Failure)
+	case event.InstanceEnded:
+		r.add("ended %s: %s, changed %v, %d changes, blocked by %v, outputs %s", e.Instance, e.Status, e.Changed, e.Changes, e.BlockedBy, compact(e.Outputs))
+		r.failure(e.Failure)
+		if e.Changed {
+			r.changed = append(r.changed, e.Task)
+		}
+	case event.RunEnded:
+		r.exit = e.Exit
+		r.add("run ended: %v, exit code %d", e.Counts, e.Exit)
+	}
+}
+
+func compact(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if len(raw) == 0 || json.Compact(&b, raw) != nil {
+		return string(raw)
+	}
+	return b.String()
+}
+
+func (r *record) failure(f *event.Failure) {
+	if f != nil {
+		r.add("  %s: %s\n  step: %s\n  hint: %s\n%s", f.Class, f.Summary, f.Step, f.Hint, indent(f.Output))
+	}
+}
+
+func (r *record) state(s state) {
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		e := s[name]
+		r.add("on the host %s: %s %s %s %s\n%s", name, e.kind, e.mode, e.owner, e.target, indent(e.text))
+	}
+}
+
+// compare fails with the difference between the two, but for what is excused.
+func (x *excuses) compare(t *testing.T, real, sim []string) {
+	t.Helper()
+	if d := cmp.Diff(x.apply(t.Name(), real), x.apply(t.Name(), sim)); d != "" {
+		t.Errorf("-lab +simulated:\n%s", d)
+	}
+	x.needed(t.Name(), real, sim)
+}

@@ -1,0 +1,89 @@
+package fidelity
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/kflow/kflow/engine/sim/host"
+)
+
+// domain is where both sides download from: a server of this test, by the network of the lab or of the simulation.
+const domain = "files.fidelity.test"
+
+// files are what the server has.
+func files(t *testing.T) http.Handler {
+	t.Helper()
+	all := map[string][]byte{"/tool": []byte("#!/bin/sh\necho tool\n"), "/unchecked": []byte("nobody knows its sum\n"), "/archive.tar.gz": archive(t)}
+	mux := http.NewServeMux()
+	for name, data := range all {
+		sum := sha256.Sum256(data)
+		line := hex.EncodeToString(sum[:]) + "  " + name[1:] + "\n"
+		mux.HandleFunc(name, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) }) // who does not read it sees that
+		mux.HandleFunc(name+".sha256", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(line)) })
+	}
+	return mux
+}
+
+func archive(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	zw := gzip.NewWriter(&b)
+	tw := tar.NewWriter(zw)
+	for _, h := range []tar.Header{
+		{Name: "archive/", Typeflag: tar.TypeDir, Mode: 0o755},
+		{Name: "archive/bin/", Typeflag: tar.TypeDir, Mode: 0o750},
+		{Name: "archive/bin/tool", Typeflag: tar.TypeReg, Mode: 0o755, Size: 5},
+		{Name: "archive/bin/link", Typeflag: tar.TypeSymlink, Linkname: "tool", Mode: 0o777},
+		{Name: "archive/README", Typeflag: tar.TypeReg, Mode: 0o640, Size: 5, Uid: 1000, Gid: 1000, Uname: "builder", Gname: "builder"},
+	} {
+		if err := tw.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if h.Size > 0 {
+			if _, err := tw.Write([]byte("text\n")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := tw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// serve is the server, on the network of the lab.
+func (l *lab) serve(t *testing.T, files http.Handler) {
+	t.Helper()
+	listener, err := net.Listen("tcp", l.net+".1:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &httptest.Server{Listener: listener, Config: &http.Server{Handler: files}}
+	s.Start()
+	t.Cleanup(s.Close)
+}
+
+// serve is the same server, on the network of the simulation.
+func (s *simulated) serve(files http.Handler) {
+	rest := s.world.Network.Internet
+	s.world.Network.Internet = func(from *host.Host, req *http.Request) (*http.Response, error) {
+		if req.URL.Hostname() != domain {
+			return rest(from, req)
+		}
+		w := httptest.NewRecorder()
+		files.ServeHTTP(w, req)
+		resp := w.Result()
+		resp.Request = req
+		return resp, nil
+	}
+}

@@ -1,0 +1,119 @@
+package fidelity
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kflow/kflow/engine"
+	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/sim"
+	"github.com/kflow/kflow/engine/sim/host"
+	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/engine/transport"
+	"github.com/kflow/kflow/engine/transport/controller"
+	"github.com/kflow/kflow/tasks"
+)
+
+// simulated is the other side.
+type simulated struct {
+	world *sim.World
+	dir   string
+}
+
+func newSimulated() *simulated {
+	return &simulated{world: sim.NewWorld(sim.Options{Seed: 1, OS: []string{"debian12"}, Kinds: tasks.All()})}
+}
+
+func (s *simulated) folder() string { return s.dir }
+
+func (s *simulated) open(t *testing.T, playbook string) *engine.Project {
+	t.Helper()
+	p, found := engine.Open(t.Context(), engine.Config{Playbook: playbook, Inventory: filepath.Join(s.dir, "inventory.yaml"), Kinds: tasks.All(),
+		Environ: []string{}, Stage: &engine.Stage{Inventory: sim.Sizes(nil).Inventory}})
+	if err := found.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (s *simulated) plan(t *testing.T, playbook string) []engine.Planned {
+	t.Helper()
+	p := s.open(t, playbook)
+	list, err := p.PlanRehearsed(t.Context(), engine.Rehearsal{Clock: s.world.Clock,
+		Dialer: func(files *controller.Controller) transport.Dialer { return s.world.Dialer(files, p.HostNames()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func (s *simulated) carryOut(t *testing.T, playbook string, sink event.Sink) {
+	t.Helper()
+	if _, err := sim.NewSession(s.open(t, playbook), s.world).Run(t.Context(), sink, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *simulated) look(t *testing.T, paths []string, asks [][]string) state {
+	t.Helper()
+	h, err := s.world.Host(hostName, "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := state{}
+	for _, name := range paths {
+		out.add(t, h, name)
+	}
+	for _, argv := range asks {
+		s.world.Clock.Hold() // time passes while a program runs
+		o, err := h.Run(t.Context(), task.Query(argv...))
+		s.world.Clock.Release()
+		text := o.Stdout + o.Stderr
+		if err != nil {
+			text += err.Error()
+		}
+		out["$ "+strings.Join(argv, " ")] = entry{kind: fmt.Sprint("exit code ", o.Code), text: strings.TrimRight(text, "\n")}
+	}
+	return out
+}
+
+// add looks at a path and all below it.
+func (s state) add(t *testing.T, h *host.Host, name string) {
+	t.Helper()
+	st, err := h.Lstat(t.Context(), name)
+	if err != nil {
+		return
+	}
+	e := entry{kind: "f", mode: octal(st.Mode), owner: st.Owner + ":" + st.Group, target: st.Target}
+	switch {
+	case st.Mode.IsDir():
+		e.kind = "d"
+		kids, err := h.List(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kid := range kids {
+			s.add(t, h, path.Join(name, kid.Name))
+		}
+	case st.Mode&fs.ModeSymlink != 0:
+		e.kind = "l"
+	default:
+		e.text = h.Text(name)
+	}
+	s[name] = e
+}
+
+// octal is a mode as find prints it.
+func octal(m fs.FileMode) string {
+	n := uint32(m.Perm())
+	for bit, value := range map[fs.FileMode]uint32{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
+		if m&bit != 0 {
+			n |= value
+		}
+	}
+	return fmt.Sprintf("%o", n)
+}
