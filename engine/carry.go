@@ -123,7 +123,8 @@ func (p *Project) dialer(session string, files *controller.Controller, sink even
 		ssh: ssh.New(ssh.Options{Controller: files, Contents: files, Version: p.cfg.Version, AcceptNewHostKeys: p.cfg.AcceptNew,
 			Session: session, KeepAlive: keepAlive,
 			Notify: notify, Ask: p.asker()}),
-		local: local.New(local.Options{Registry: p.cfg.Kinds, Controller: files, Contents: files}),
+		local: local.New(local.Options{Registry: p.cfg.Kinds, Controller: files, Contents: files, Agent: p.cfg.Agent, Session: session,
+			Version: p.cfg.Version}),
 	}
 }
 

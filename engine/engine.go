@@ -71,6 +71,7 @@ type Config struct {
 	Plan      string // file of a plan that is to be carried out; it names the playbook
 	State     string // folder of runs; "" = the user's
 	Kinds     *task.Registry
+	Agent     []string // path and arguments (the name first) of a program that is an agent for this machine; nil: tasks run in this process
 	Version   string
 	Stage     *Stage                                                // not nil: it is rehearsed on simulated hosts
 	Ask       func(ctx context.Context, q Question) (string, error) // nil: there is nobody to ask

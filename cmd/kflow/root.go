@@ -46,7 +46,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&a.state, "state", os.Getenv("KFLOW_STATE"), "folder of runs, locks and history (default: ~/.local/state/kflow; $KFLOW_STATE)")
 	root.AddCommand(a.runCommand(), a.simulateCommand(), a.planCommand(), a.resumeCommand(), a.runsCommand(), a.graphCommand(), a.validateCommand(),
-		a.schemaCommand(), a.explainCommand(), a.versionCommand())
+		a.schemaCommand(), a.explainCommand(), a.versionCommand(), a.agentCommand())
 	return root
 }
 

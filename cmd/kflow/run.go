@@ -30,7 +30,7 @@ func (a *app) sourceFlags(c *cobra.Command, cfg *engine.Config) {
 	f.StringVar(&cfg.Limit, "limit", "", "run on these hosts and groups only, by commas")
 	f.StringArrayVar(&cfg.Only, "only", nil, "run only the task at this path, or the tasks inside; what it needs is taken as done")
 	cfg.Kinds = tasks.All()
-	cfg.Version = version
+	cfg.Version, cfg.Agent = version, ownAgent()
 }
 
 func (a *app) runFlags(c *cobra.Command, cfg *engine.Config) {

@@ -4,13 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/kflow/kflow/engine/agent/program"
 	"github.com/kflow/kflow/engine/job"
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/engine/transport"
@@ -53,14 +58,59 @@ func (r *reboot) Changes(context.Context, task.Host) ([]task.Change, error) {
 	return []task.Change{{Summary: "reboot", Apply: func(context.Context, task.Host) error { panic("would reboot") }}}, nil
 }
 
-func connect(t *testing.T) (transport.Conn, *controller.Controller, string) {
+// hold runs a program that does not end by itself, and says which process it is.
+type hold struct {
+	File string `json:"file"`
+}
+
+func (*hold) Action() bool { return true }
+func (p *hold) Changes(context.Context, task.Host) ([]task.Change, error) {
+	return []task.Change{{Summary: "hold", Apply: func(ctx context.Context, h task.Host) error {
+		_, err := task.Must(ctx, h, task.Cmd("sh", "-c", `echo $$ >"$0.new" && mv "$0.new" "$0" && sleep 600; true`, p.File))
+		return err
+	}}}, nil
+}
+
+func registry() *task.Registry {
+	return task.NewRegistry(task.Kind{Name: "put", New: func() task.Task { return &put{} }},
+		task.Kind{Name: "reboot", New: func() task.Task { return &reboot{} }}, task.Kind{Name: "hold", New: func() task.Task { return &hold{} }})
+}
+
+// TestMain makes this program an agent, or a kflow that carries one task out, when it is called so.
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == "agent":
+		err := program.Run(context.Background(), program.Options{Registry: registry(), Version: "test"}, os.Args[2:], os.Stdin, os.Stdout)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case len(os.Args) > 1 && os.Args[1] == "carrier":
+		c, err := New(Options{Registry: registry(), Agent: agent(), Session: os.Args[2]}).Dial(context.Background(), transport.Target{Name: "here"})
+		if err == nil {
+			_, err = c.Do(context.Background(), request("hold", map[string]string{"file": os.Args[3]}), nil)
+		}
+		fmt.Fprintln(os.Stderr, err)
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+func agent() []string { return []string{"/proc/self/exe", "local.test", "agent"} }
+
+// both runs a test with an agent, and in this process.
+func both(t *testing.T, f func(t *testing.T, agent []string)) {
+	t.Run("agent", func(t *testing.T) { f(t, agent()) })
+	t.Run("in process", func(t *testing.T) { f(t, nil) })
+}
+
+func connect(t *testing.T, agent []string) (transport.Conn, *controller.Controller, string) {
 	t.Helper()
 	dir := t.TempDir()
 	ctl := controller.New(controller.Options{Dir: dir})
 	t.Cleanup(func() { ctl.Close() })
-	reg := task.NewRegistry(task.Kind{Name: "put", New: func() task.Task { return &put{} }},
-		task.Kind{Name: "reboot", New: func() task.Task { return &reboot{} }})
-	c, err := New(Options{Registry: reg, Controller: ctl, Contents: ctl}).Dial(t.Context(), transport.Target{Name: "localhost", Connection: transport.Local})
+	c, err := New(Options{Registry: registry(), Controller: ctl, Contents: ctl, Agent: agent, Session: t.Name()}).
+		Dial(t.Context(), transport.Target{Name: "localhost", Connection: transport.Local})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,50 +124,152 @@ func request(kind string, params any) *job.Request {
 }
 
 func TestContentOfTheController(t *testing.T) {
-	c, ctl, dir := connect(t)
-	os.WriteFile(filepath.Join(dir, "source"), []byte("content"), 0o600)
-	is, _ := ctl.AddFile("source")
-	out, err := c.Do(t.Context(), request("put", map[string]any{"path": filepath.Join(dir, "to"), "content": is}), nil)
-	if err != nil || out.Failure != nil || !out.Applied {
-		t.Fatalf("%+v, %v", out, err)
-	}
-	f, _ := os.Open(filepath.Join(dir, "to"))
-	defer f.Close()
-	if b, _ := io.ReadAll(f); string(b) != "content" || c.Facts().Kernel == "" {
-		t.Errorf("%q, %+v", b, c.Facts())
-	}
+	both(t, func(t *testing.T, agent []string) {
+		c, ctl, dir := connect(t, agent)
+		os.WriteFile(filepath.Join(dir, "source"), []byte("content"), 0o600)
+		is, _ := ctl.AddFile("source")
+		out, err := c.Do(t.Context(), request("put", map[string]any{"path": filepath.Join(dir, "to"), "content": is}), nil)
+		if err != nil || out.Failure != nil || !out.Applied {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		f, _ := os.Open(filepath.Join(dir, "to"))
+		defer f.Close()
+		if b, _ := io.ReadAll(f); string(b) != "content" || c.Facts().Kernel == "" {
+			t.Errorf("%q, %+v", b, c.Facts())
+		}
+	})
 }
 
 func TestTheMachineKflowRunsOnIsNotTakenDown(t *testing.T) {
-	c, _, _ := connect(t)
-	out, err := c.Do(t.Context(), request("reboot", map[string]bool{"needed": true}), nil)
-	if err != nil || out.Failure == nil || !strings.Contains(out.Failure.Summary, "machine it runs on") {
-		t.Errorf("%+v, %v", out, err)
-	}
-	if out, err = c.Do(t.Context(), request("reboot", map[string]bool{}), nil); err != nil || out.Failure != nil {
-		t.Errorf("not needed: %+v, %v", out, err)
-	}
+	both(t, func(t *testing.T, agent []string) {
+		c, _, _ := connect(t, agent)
+		out, err := c.Do(t.Context(), request("reboot", map[string]bool{"needed": true}), nil)
+		if err != nil || out.Failure == nil || !strings.Contains(out.Failure.Summary, "machine it runs on") {
+			t.Errorf("%+v, %v", out, err)
+		}
+		if out, err = c.Do(t.Context(), request("reboot", map[string]bool{}), nil); err != nil || out.Failure != nil {
+			t.Errorf("not needed: %+v, %v", out, err)
+		}
+	})
 }
 
 func TestCloseCancelsWhatRuns(t *testing.T) {
-	c, _, _ := connect(t)
-	done := make(chan *job.Outcome)
+	both(t, func(t *testing.T, agent []string) {
+		c, _, _ := connect(t, agent)
+		done := make(chan *job.Outcome)
+		go func() {
+			out, _ := c.Do(t.Context(), request("put", map[string]string{"path": "wait"}), nil)
+			done <- out
+		}()
+		for {
+			select {
+			case out := <-done:
+				if out != nil && (out.Failure == nil || !out.Failure.Cancelled) {
+					t.Errorf("%+v", out)
+				}
+				if _, err := c.Do(t.Context(), request("put", nil), nil); !errors.Is(err, errClosed) {
+					t.Error(err)
+				}
+				return
+			default:
+				c.Close()
+			}
+		}
+	})
+}
+
+// TestWhatRunsEndsWithItsKflow: killed, it leaves nothing running beside the kflow that goes on.
+func TestWhatRunsEndsWithItsKflow(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pid")
+	carrier := exec.Command("/proc/self/exe", "carrier", t.Name(), file)
+	carrier.Stderr = os.Stderr
+	if err := carrier.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer carrier.Process.Kill()
+	var pid int
+	eventually(t, "its program runs", func() bool {
+		b, err := os.ReadFile(file)
+		if err == nil {
+			pid, err = strconv.Atoi(strings.TrimSpace(string(b)))
+		}
+		return err == nil
+	})
+	carrier.Process.Kill()
+	carrier.Wait()
+	next, err := New(Options{Registry: registry(), Agent: agent(), Session: t.Name()}).Dial(t.Context(), transport.Target{Name: "here"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	if left := runningIn(t, pid); len(left) > 0 {
+		t.Errorf("the next kflow has begun, and of the one before still runs %v", left)
+	}
+}
+
+func TestAnAgentThatIsKilledIsStartedAgain(t *testing.T) {
+	c, _, dir := connect(t, agent())
+	file := filepath.Join(dir, "pid")
+	done := make(chan error, 1)
 	go func() {
-		out, _ := c.Do(t.Context(), request("put", map[string]string{"path": "wait"}), nil)
-		done <- out
+		_, err := c.Do(t.Context(), request("hold", map[string]string{"file": file}), nil)
+		done <- err
 	}()
-	for {
-		select {
-		case out := <-done:
-			if out != nil && (out.Failure == nil || !out.Failure.Cancelled) {
-				t.Errorf("%+v", out)
-			}
-			if _, err := c.Do(t.Context(), request("put", nil), nil); !errors.Is(err, errClosed) {
-				t.Error(err)
-			}
+	eventually(t, "its program runs", func() bool { _, err := os.Stat(file); return err == nil })
+	c.(*agentConn).live.kill()
+	err := <-done
+	if u, ok := transport.AsUnreachable(err); !ok || u.Stage != transport.Lost || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("error %v", err)
+	}
+	if out, err := c.Do(t.Context(), request("put", map[string]string{"path": "/etc/hostname"}), nil); err != nil || out.Failure != nil {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if b, err := os.ReadFile(file); err == nil {
+		pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+		syscall.Kill(-pid, syscall.SIGKILL) // nobody was left to end it
+	}
+}
+
+func TestAProgramThatIsNoAgent(t *testing.T) {
+	_, err := New(Options{Registry: registry(), Agent: []string{"/bin/sh", "sh", "-c", "echo no such thing >&2; exit 3"}}).Dial(t.Context(), transport.Target{Name: "here"})
+	if u, ok := transport.AsUnreachable(err); !ok || u.Stage != transport.Agent || !strings.Contains(err.Error(), "no such thing") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// runningIn are the processes of a group that have not ended.
+func runningIn(t *testing.T, group int) (left []string) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no processes: %v", err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		name, rest, _ := strings.Cut(string(b), ") ")
+		if f := strings.Fields(rest); len(f) > 2 && f[0] != "Z" && f[2] == strconv.Itoa(group) {
+			left = append(left, name+")")
+		}
+	}
+	return left
+}
+
+// eventually waits until something is so, in real time: it is about processes.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(30 * time.Second); ; {
+		if is() {
 			return
-		default:
-			c.Close()
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("after 30s still not: %s", what)
 		}
 	}
 }
