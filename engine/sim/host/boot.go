@@ -14,10 +14,10 @@ func (h *Host) Reboot() {
 	h.mu.Lock()
 	h.boots++
 	h.booted = h.o.Clock.Now()
-	for name := range h.files.own {
+	for _, name := range h.files.names() {
 		for _, memory := range []string{"/run/", "/tmp/", "/proc/", "/sys/"} {
 			if strings.HasPrefix(name, memory) {
-				delete(h.files.own, name)
+				h.files.forget(name)
 			}
 		}
 	}
@@ -70,26 +70,47 @@ func (h *Host) bootSettings() {
 	}
 }
 
-// bootUnits starts what a target wants; units known before are known again.
+// bootUnits starts what targets want, each after those it names in After; units known before are known again.
 func (h *Host) bootUnits(known []string) {
 	links, _ := h.match("/etc/systemd/system/*.wants/*")
+	var names []string
 	for _, link := range links {
-		name := path.Base(link)
+		names = append(names, path.Base(link))
+	}
+	seen := map[string]bool{}
+	var start func(name string)
+	start = func(name string) {
+		if seen[name] {
+			return
+		}
+		seen[name] = true
 		h.mu.Lock()
 		u, masked := h.load(name), h.masked(name)
 		h.mu.Unlock()
-		switch {
-		case u == nil || masked:
-		case h.cannotStart(name, u) != "":
-			h.setUnit(name, "failed", "failed")
-		default:
-			h.Start(name)
+		if u == nil || masked {
+			return
 		}
+		for _, need := range strings.Fields(setting(u.loaded, "Requires")) {
+			start(need)
+		}
+		for _, other := range strings.Fields(setting(u.loaded, "After")) {
+			if slices.Contains(names, other) {
+				start(other)
+			}
+		}
+		if h.cannotStart(name, u) != "" {
+			h.setUnit(name, "failed", "failed")
+			return
+		}
+		h.Start(name)
 	}
+	for _, name := range names {
+		start(name)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, name := range known {
-		h.mu.Lock()
 		h.load(name)
-		h.mu.Unlock()
 	}
 }
 
