@@ -17,9 +17,7 @@ package host
 import (
 	"fmt"
 	"hash/fnv"
-	"maps"
 	"net/netip"
-	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -206,8 +204,8 @@ func (h *Host) share(s string) string { return h.o.Texts.One(s) }
 func (h *Host) Each(show func(path, line string)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(h.files.own)) {
-		if n := h.files.own[name].node; n != nil {
+	for _, name := range h.files.names() {
+		if n := h.files.at(name); n != nil {
 			show(name, fmt.Sprintf("%v %s:%s %s %q", n.mode, n.owner, n.group, n.target, n.data))
 		}
 	}

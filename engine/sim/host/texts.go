@@ -2,37 +2,85 @@ package host
 
 import (
 	"bytes"
+	"path"
 	"sync"
 	"time"
 )
 
-// Texts keeps one copy of equal texts, and of equal files: most of what is written on hosts is written on all of them. It is
-// safe for concurrent use, and its lock is taken while hosts are locked.
+// Texts keeps one copy of equal texts, and gives equal files and paths one number: most of what is written on hosts is written
+// on all of them. It is safe for concurrent use, and its lock is taken while hosts are locked.
 type Texts struct {
-	mu    sync.RWMutex
-	all   map[string]string
-	nodes map[node]*node
+	mu     sync.RWMutex
+	all    map[string]string
+	nodes  map[node]nodeID
+	byNode []*node // 0 is nothing
+	paths  map[string]pathID
+	byPath []location // 0 is none
+}
+
+type (
+	nodeID uint32
+	pathID uint32
+)
+
+// location is a path, and that of the directory it is in.
+type location struct {
+	name string
+	dir  pathID
 }
 
 // NewTexts returns an empty set.
-func NewTexts() *Texts { return &Texts{all: map[string]string{}, nodes: map[node]*node{}} }
+func NewTexts() *Texts {
+	return &Texts{all: map[string]string{}, nodes: map[node]nodeID{}, byNode: []*node{nil}, paths: map[string]pathID{}, byPath: []location{{}}}
+}
 
-// node is the one copy of a node, without its time.
-func (t *Texts) node(n node) *node {
+// nodeOf is the number of a node, without its time.
+func (t *Texts) nodeOf(n node) nodeID {
 	n.mtime = time.Time{}
 	t.mu.RLock()
-	have := t.nodes[n]
+	id := t.nodes[n]
 	t.mu.RUnlock()
-	if have != nil {
-		return have
+	if id != 0 {
+		return id
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if have = t.nodes[n]; have == nil {
-		have = &n
-		t.nodes[n] = have
+	if id = t.nodes[n]; id == 0 {
+		id = nodeID(len(t.byNode))
+		t.nodes[n], t.byNode = id, append(t.byNode, &n)
 	}
-	return have
+	return id
+}
+
+// pathOf is the number of a path; 0 = no host has anything of its own there.
+func (t *Texts) pathOf(name string) pathID {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.paths[name]
+}
+
+// path is the number of a path, which it gets when it has none.
+func (t *Texts) path(name string) pathID {
+	if id := t.pathOf(name); id != 0 {
+		return id
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.number(name)
+}
+
+// number gives a path, and the directories it is in, numbers. t.mu is held.
+func (t *Texts) number(name string) pathID {
+	if id := t.paths[name]; id != 0 {
+		return id
+	}
+	var dir pathID
+	if name != "/" {
+		dir = t.number(path.Dir(name))
+	}
+	id := pathID(len(t.byPath))
+	t.paths[name], t.byPath = id, append(t.byPath, location{name, dir})
+	return id
 }
 
 // One is the one copy of a text.

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -50,28 +49,31 @@ func (b *base) put(name string, n *node) {
 	b.nodes[name] = n
 }
 
-// tree is the file system of one host: a base, and what differs from it.
+// tree is the file system of one host: a base, and what differs from it. Paths and nodes are numbers of Texts: there are
+// thousands of trees with hundreds of files each, most of them the same, and nothing in a tree is to be followed when memory
+// is cleaned up.
 type tree struct {
-	base *base
-	own  map[string]place
-	// kids are the names in own by directory, so that a directory is listed without a look at all of own.
-	kids  map[string][]string
+	base  *base
+	own   map[pathID]place
 	texts *Texts
 }
 
-// place is what a tree has at a path; a nil node says that there is nothing.
+// place is what a tree has at a path; node 0 says that there is nothing.
 type place struct {
-	*node
-	changed int64 // nanoseconds since 1970; 0 = not known
+	node    nodeID
+	changed uint32 // seconds since 1970; 0 = not known
 }
 
 func newTree(b *base, texts *Texts) *tree {
-	return &tree{base: b, own: map[string]place{}, kids: map[string][]string{}, texts: texts}
+	return &tree{base: b, own: map[pathID]place{}, texts: texts}
 }
 
 func (t *tree) at(name string) *node {
-	if p, ok := t.own[name]; ok {
-		return p.node
+	t.texts.mu.RLock()
+	n, ok := t.get(t.texts.paths[name])
+	t.texts.mu.RUnlock()
+	if ok {
+		return n
 	}
 	return t.base.nodes[name]
 }
@@ -79,56 +81,82 @@ func (t *tree) at(name string) *node {
 // in is at for a name in a directory, which is given with its slash.
 func (t *tree) in(dir, name string) *node {
 	path := append(append(make([]byte, 0, 128), dir...), name...)
-	if p, ok := t.own[string(path)]; ok {
-		return p.node
+	t.texts.mu.RLock()
+	n, ok := t.get(t.texts.paths[string(path)])
+	t.texts.mu.RUnlock()
+	if ok {
+		return n
 	}
 	return t.base.nodes[string(path)]
 }
 
+// get is what the tree itself has at a path. t.texts.mu is held.
+func (t *tree) get(id pathID) (n *node, ok bool) {
+	if id == 0 {
+		return nil, false
+	}
+	p, ok := t.own[id]
+	return t.texts.byNode[p.node], ok
+}
+
 // changed is when what is at a path was changed.
 func (t *tree) changed(name string) time.Time {
-	if at := t.own[name].changed; at != 0 {
-		return time.Unix(0, at).UTC()
+	if at := t.own[t.texts.pathOf(name)].changed; at != 0 {
+		return time.Unix(int64(at), 0).UTC()
 	}
 	return time.Time{}
 }
 
 // set puts a node at a path that is resolved, or takes away what is there (nil).
 func (t *tree) set(name string, n *node) {
-	if _, ok := t.own[name]; !ok {
-		name = t.texts.One(name)
-		if t.base.nodes[name] == nil {
-			if n == nil {
-				return
-			}
-			dir := t.texts.One(path.Dir(name))
-			t.kids[dir] = append(t.kids[dir], name[strings.LastIndexByte(name, '/')+1:])
-		}
-	}
+	id := t.texts.path(name)
 	if n == nil {
-		t.own[name] = place{}
+		if _, ok := t.own[id]; ok || t.base.nodes[name] != nil {
+			t.own[id] = place{}
+		}
 		return
 	}
-	p := place{node: t.texts.node(*n)}
+	p := place{node: t.texts.nodeOf(*n)}
 	if !n.mtime.IsZero() {
-		p.changed = n.mtime.UnixNano()
+		p.changed = uint32(n.mtime.Unix())
 	}
-	t.own[name] = p
+	t.own[id] = p
 }
 
 // list are the names in a directory, sorted.
 func (t *tree) list(dir string) []string {
 	var out []string
-	for _, names := range [][]string{t.base.children[dir], t.kids[dir]} {
-		for _, name := range names {
-			if t.at(join(dir, name)) != nil {
-				out = append(out, name)
-			}
+	for _, name := range t.base.children[dir] {
+		if t.at(join(dir, name)) != nil {
+			out = append(out, name)
 		}
 	}
+	t.texts.mu.RLock()
+	at := t.texts.paths[dir]
+	for id, p := range t.own {
+		if p.node != 0 && at != 0 && t.texts.byPath[id].dir == at {
+			out = append(out, path.Base(t.texts.byPath[id].name))
+		}
+	}
+	t.texts.mu.RUnlock()
 	slices.Sort(out)
 	return slices.Compact(out)
 }
+
+// names are the paths of what differs from the base, sorted.
+func (t *tree) names() []string {
+	t.texts.mu.RLock()
+	defer t.texts.mu.RUnlock()
+	out := make([]string, 0, len(t.own))
+	for id := range t.own {
+		out = append(out, t.texts.byPath[id].name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// forget makes what is at a path what the base has.
+func (t *tree) forget(name string) { delete(t.own, t.texts.pathOf(name)) }
 
 func join(dir, name string) string {
 	if dir == "/" {
