@@ -67,6 +67,15 @@ func (t *Template) Literal() (string, bool) {
 	return b.String(), true
 }
 
+// Fixed is the text of a template around its expressions.
+func (t *Template) Fixed() string {
+	var b strings.Builder
+	for _, p := range t.parts {
+		b.WriteString(p.text)
+	}
+	return b.String()
+}
+
 // Single is the expression of a template that is one ${{ }} and nothing else: its value keeps its type.
 func (t *Template) Single() (*Expr, bool) {
 	if len(t.parts) != 1 || t.parts[0].expr == nil {

@@ -87,8 +87,13 @@ func (l *loader) template(n *syntax.Node, want *shape.Type, site Site) *Value {
 		return l.shortForm(n, want, f, site)
 	case want.Kind == shape.List && want.OneOK:
 		return v
+	case want.Kind == shape.List && bareWord(tpl.Fixed(), want):
+		return l.listOf([]*syntax.Node{n}, l.newValue(n, want, site, ListForm), want, site)
 	case want.Kind == shape.Object || want.Kind == shape.Map || want.Kind == shape.List:
-		l.wrongf(v, "want a %s, not text", want.Kind).Hintf("a value that is one single ${{ }} keeps its type")
+		d := l.wrongf(v, "want a %s, not text", want.Kind).Hintf("a value that is one single ${{ }} keeps its type")
+		if want.Kind == shape.List {
+			d.Hintf("write each entry on a line of its own after `- `; a value that is one single ${{ }} keeps its type")
+		}
 	}
 	return v
 }
@@ -204,12 +209,43 @@ func (l *loader) listValue(n *syntax.Node, want *shape.Type, site Site) *Value {
 	v := l.newValue(n, want, site, ListForm)
 	items := n.Items
 	switch {
-	case n.Kind != syntax.Sequence && want.OneOK:
+	case n.Kind == syntax.Sequence:
+	case want.OneOK || n.Kind == syntax.Scalar && bareWord(n.Text, want):
 		items = []*syntax.Node{n}
-	case n.Kind != syntax.Sequence:
-		l.wrongf(v, "want a list, not %s", n.Describe()).Hintf("write [%s], or each entry on a line of its own after `- `", want.Elem.Describe())
+	default:
+		l.wrongf(v, "want a list, not %s", n.Describe()).Hintf("%s", asList(n))
 		return v
 	}
+	return l.listOf(items, v, want, site)
+}
+
+// bareWord tells whether a text can only mean a list of one: `package: socat`. One with white space or a comma may mean
+// several, or a command line.
+func bareWord(text string, list *shape.Type) bool {
+	elem := list.Elem
+	if elem == nil || text == "" {
+		return false
+	}
+	if f, ok := elem.ShortField(); ok && elem.Kind == shape.Object {
+		elem = f.Type
+	}
+	if elem.Kind == shape.List && elem.OneOK {
+		elem = elem.Elem
+	}
+	sentence := elem.Format == "condition" || elem.Format == "expr"
+	return elem.Kind == shape.String && (sentence || !strings.ContainsAny(text, ", \t\n"))
+}
+
+// asList says how to write as a list what is none.
+func asList(n *syntax.Node) string {
+	words := strings.FieldsFunc(n.Text, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
+	if n.Kind != syntax.Scalar || len(words) == 0 || len(words) > 6 {
+		return "write each entry on a line of its own after `- `"
+	}
+	return "write [" + strings.Join(words, ", ") + "], or each entry on a line of its own after `- `"
+}
+
+func (l *loader) listOf(items []*syntax.Node, v *Value, want *shape.Type, site Site) *Value {
 	for _, item := range items {
 		x := l.value(item, want.Elem, site)
 		if x == nil {

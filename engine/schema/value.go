@@ -95,11 +95,28 @@ func enum(words []string) []any {
 // list is the schema of a list, or of a single ${{ }}; where one value stands for a list, also of that.
 func list(t *shape.Type) node {
 	item := value(elem(t))
-	n := node{"type": types("array", "string"), "items": item, "pattern": expression}
+	n := node{"type": types("array", "string"), "items": item, "pattern": or(`^[^\s,]+$`)} // one word stands for a list of one
+	switch e := wordOf(elem(t)); {
+	case e.Kind != shape.String:
+		n["pattern"] = expression
+	case e.Format == "condition" || e.Format == "expr":
+		delete(n, "pattern")
+	}
 	if t.OneOK {
 		return either(node{"type": "array", "items": item}, maps.Clone(item))
 	}
 	return n
+}
+
+// wordOf is what a word in the place of a list element is read as.
+func wordOf(t *shape.Type) *shape.Type {
+	if f, ok := t.ShortField(); ok && t.Kind == shape.Object {
+		t = f.Type
+	}
+	if t.Kind == shape.List && t.OneOK {
+		t = t.Elem
+	}
+	return t
 }
 
 // object is the schema of a map with known keys, or of a single ${{ }}; with a short form, also of that.
