@@ -48,7 +48,7 @@ lint: ## golangci-lint with the project's configuration (installs nothing)
 	golangci-lint run
 
 .PHONY: generate
-generate: ## write schema/ and docs/kinds/ anew from the code
+generate: ## write schema/, docs/kinds/ and docs/expressions.md anew from the code
 	$(GO) run ./engine/schema/gen
 
 .PHONY: picture

@@ -152,7 +152,7 @@ func TestDocsNameEveryCommand(t *testing.T) {
 	a := &app{}
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
-		if c.Runnable() && c.Name() != "help" && !strings.Contains(readme, "`"+c.CommandPath()) {
+		if c.Runnable() && !c.Hidden && c.Name() != "help" && !strings.Contains(readme, "`"+c.CommandPath()) {
 			t.Errorf("README.md does not name `%s`", c.CommandPath())
 		}
 		for _, sub := range c.Commands() {
@@ -212,6 +212,12 @@ func TestDocsLinkToWhatExists(t *testing.T) {
 			}
 		}
 	}
+	folders, _ := filepath.Glob(filepath.Join(root, "engine/*/"))
+	for _, f := range folders {
+		if info, err := os.Stat(f); err == nil && info.IsDir() && !strings.Contains(docText(t, "CONTRIBUTING.md"), "`engine/"+filepath.Base(f)+"`") {
+			t.Errorf("CONTRIBUTING.md does not say what %s is", f)
+		}
+	}
 	if links < 30 {
 		t.Errorf("only %d links were found", links)
 	}
@@ -258,7 +264,7 @@ func TestTroubleshootingKnowsTheMessages(t *testing.T) {
 	}
 }
 
-// Each shipped procedure has a page that says which task does which step: all of them.
+// Each shipped procedure has a page that says which task, block or part does which step: all of them.
 func TestProceduresNameEveryTask(t *testing.T) {
 	pages, err := filepath.Glob(filepath.Join(root, "docs/procedures/*.md"))
 	if err != nil || len(pages) == 0 {
@@ -272,9 +278,18 @@ func TestProceduresNameEveryTask(t *testing.T) {
 		}
 		text := docText(t, "docs/procedures/"+name+".md")
 		for _, task := range pb.All() {
-			if task.Leaf() && !strings.Contains(text, "`"+task.Path+"`") {
+			if task.Leaf() && !namesTask(text, task) {
 				t.Errorf("docs/procedures/%s.md does not name `%s`", name, task.Path)
 			}
 		}
 	}
+}
+
+func namesTask(text string, task *playbook.Task) bool {
+	for ; task != nil; task = task.Parent {
+		if strings.Contains(text, "`"+task.Path+"`") {
+			return true
+		}
+	}
+	return false
 }
