@@ -56,6 +56,7 @@ type Instance struct {
 	Duration  time.Duration // of the last execution that ended
 	Started   time.Time     // zero = it never started
 	StartedAt int64         // Seq of that event: order that no clock can turn round
+	Boot      string        // of its machine at that time, where it was to start that anew
 	EndedAt   int64         // Seq of its last end
 	Ended     time.Time     // zero = no end is known
 
@@ -186,6 +187,9 @@ func (s *State) started(e event.Event) {
 	if e.Attempt <= 1 {
 		i.Starts++
 		i.Attempts, i.Started, i.StartedAt, i.Failure = 0, e.Time, e.Seq, nil
+	}
+	if e.Machine != nil {
+		i.Boot = e.Machine.Boot
 	}
 	i.session, i.Attempts = s.Sessions, max(i.Attempts, e.Attempt, 1)
 	i.Status, i.Ended, i.Done, i.When = event.Unknown, time.Time{}, nil, e.When

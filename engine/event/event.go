@@ -115,6 +115,7 @@ type Machine struct {
 	ProductUUID string `json:"product_uuid,omitempty"`
 	Address     string `json:"address,omitempty"`
 	OS          string `json:"os,omitempty"`
+	Boot        string `json:"boot,omitempty"` // before it is started anew
 }
 
 // Root is an instance whose failure ended a run or blocked others.

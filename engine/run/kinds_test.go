@@ -18,6 +18,7 @@ func kinds() *task.Registry {
 		task.Kind{Name: "act", New: func() task.Task { return new(act) }, Outputs: actOutputs{}},
 		task.Kind{Name: "ask", New: func() task.Task { return new(ask) }, Outputs: actOutputs{}},
 		task.Kind{Name: "mint", New: func() task.Task { return new(mint) }, Outputs: minted{}, SecretOutputs: true},
+		task.Kind{Name: "restart", New: func() task.Task { return new(restart) }},
 		task.Kind{Name: "join", New: func() task.Task { return new(join) }},
 	)
 }
@@ -69,6 +70,21 @@ type act struct {
 	Rerun  string `json:"rerun" kf:"enum=safe"`
 
 	said string
+}
+
+// restart starts its machine anew.
+type restart struct {
+	Why string `json:"why" kf:"short"`
+}
+
+func (*restart) Action() bool                 { return true }
+func (*restart) RebootTimeout() time.Duration { return time.Minute }
+
+func (*restart) Changes(context.Context, task.Host) ([]task.Change, error) {
+	return []task.Change{{Summary: "restart", Apply: func(ctx context.Context, h task.Host) error {
+		_, err := task.Must(ctx, h, task.Cmd("restart"))
+		return err
+	}}}, nil
 }
 
 type actOutputs struct {

@@ -25,6 +25,7 @@ func (s *Session) Started(in sched.Instance, attempt int) {
 	if when := s.leaves[in.Task].Task.When; when != nil {
 		e.When = when.Text() // it was true: what is killed now need not find that again
 	}
+	e.Machine = s.bootBefore(in)
 	s.bus.emit(e)
 }
 

@@ -72,6 +72,9 @@ func (s *Session) earlier(l *leaf, in sched.Instance, prior *checkpoint.Instance
 		s.mu.Unlock()
 		return &sched.Condition{Run: true, Result: &sched.Result{Status: event.Reused}}
 	}
+	if s.rebooted(in, prior) {
+		return &sched.Condition{Run: true, Result: &sched.Result{Status: event.Changed}}
+	}
 	if r := s.unknownAction(l, in, prior); r != nil {
 		return &sched.Condition{Run: true, Result: r}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/kflow/kflow/engine/job"
 	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/sched"
+	"github.com/kflow/kflow/engine/task"
 )
 
 // unknown is the result of an action that may have happened, or not. The scheduler starts nothing more on its host.
@@ -60,11 +61,48 @@ func (s *Session) unknownAction(l *leaf, in sched.Instance, prior *checkpoint.In
 	return &sched.Result{Status: event.Unknown, Err: &unknownError{prior.Started}}
 }
 
+// bootBefore is the machine of a task that will start it anew, as long as that has not happened; nil for other tasks, and
+// where that can't be told.
+func (s *Session) bootBefore(in sched.Instance) *event.Machine {
+	l := s.leaves[in.Task]
+	if _, ok := l.Task.Kind.New().(task.Rebooter); !ok || l.Place.Elsewhere {
+		return nil
+	}
+	conn, err := s.hosts[in.Host].state()
+	if err != nil || conn == nil || conn.Facts().BootID == "" {
+		return nil
+	}
+	return &event.Machine{Boot: conn.Facts().BootID}
+}
+
+// rebooted tells whether a reboot of which an earlier session has not seen the end has happened: the machine has been
+// started anew since. Else it has not, and is done again.
+func (s *Session) rebooted(in sched.Instance, prior *checkpoint.Instance) bool {
+	if prior.Status != event.Unknown || prior.Boot == "" {
+		return false
+	}
+	now := s.bootBefore(in)
+	if now == nil || now.Boot == prior.Boot {
+		return false
+	}
+	w, err := s.resolve(in, nil)
+	if err != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.results.set(in, &outcome{status: event.Changed, changed: true, changes: 1, fingerprint: w.fingerprint, parts: w.parts})
+	return true
+}
+
 // mayHaveHappened tells whether an earlier session has started an action that may not be repeated, on this machine, and
 // has not seen its end.
 func (s *Session) mayHaveHappened(l *leaf, in sched.Instance, prior *checkpoint.Instance) bool {
 	if prior.Status != event.Unknown || l.Task.SecretOutputs {
 		return false
+	}
+	if boot := s.bootBefore(in); boot != nil && prior.Boot != "" {
+		return false // a reboot leaves its mark
 	}
 	was, known := s.Prior.Machines[s.plan.Hosts[in.Host].Name]
 	if known && !s.sameMachine(in.Host, &was) {

@@ -69,6 +69,27 @@ func TestAnActionLeftUnknownStopsItsHost(t *testing.T) {
 	})
 }
 
+func TestAMachineSaysWhetherItWasStartedAnew(t *testing.T) {
+	for boot, runs := range map[string]int{"1": 1, "2": 0} {
+		bubble(t, func(t *testing.T) {
+			s := newSite(t, "h1")
+			m := s.machines["h1"]
+			m.facts.BootID = "1"
+			s.program("restart", says(""))
+			book := "  - {id: a, restart: new kernel}\n  - {id: b, needs: [a], put: {key: b}}\n"
+			id := s.killedAfterStart("a@h1", book)
+			clear(m.files)
+			m.forget()
+			m.facts.BootID = boot
+			s.resume(book, id).want(0, "a@h1 changed\nb@h1 changed")
+			if len(m.runs()) != runs {
+				t.Errorf("boot %s after 1: it was restarted %d times, want %d", boot, len(m.runs()), runs)
+			}
+			s.resume(book, id).want(0, "a@h1 reused\nb@h1 reused")
+		})
+	}
+}
+
 func TestAnActionOfAMachineThatWasReplacedStopsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, "h1")

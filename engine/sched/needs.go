@@ -1,7 +1,5 @@
 package sched
 
-import "github.com/kflow/kflow/engine/event"
-
 // settle draws the consequences of everything that has ended, and of what ends because of it.
 func (r *run) settle() {
 	for k := 0; k < len(r.settling); k++ {
@@ -129,7 +127,7 @@ func (r *run) endUnstarted(i inst, res Result) {
 		t := r.trail(i)
 		t.failures = append(t.failures, res)
 	}
-	if res.Status == event.Reused {
+	if c := codeOf(res.Status); c == cReused || c == cOK || c == cChanged {
 		r.flags[i] |= fStarted
 	}
 	r.finish(i, Ending{Result: res})
