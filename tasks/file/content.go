@@ -54,8 +54,10 @@ func read(ctx context.Context, h task.Host, c task.Content) (string, error) {
 		return "", err
 	}
 	defer r.Close()
-	b, err := io.ReadAll(r)
-	return string(b), err
+	var b strings.Builder
+	b.Grow(int(c.Size))
+	_, err = io.Copy(&b, r)
+	return b.String(), err
 }
 
 // copyOf reads the other file. What only its owner may read is a secret, and stays unreadable to others.
@@ -197,23 +199,46 @@ func lastIndex(lines []string, match func(string) bool) int {
 // apply puts the block into a text: where it is, else at the end. An empty block is taken out.
 func (b *Block) apply(text, block string) (string, error) {
 	begin, end := b.Comment+" BEGIN kflow: "+b.Marker, b.Comment+" END kflow: "+b.Marker
-	lines := splitLines(text)
-	from, to := slices.Index(lines, begin), slices.Index(lines, end)
+	body := ended(text)
+	from, to := lineIn(body, begin), lineIn(body, end)
 	if (from < 0) != (to < 0) || to < from {
 		return "", task.Failf("the file has only one of the marker lines of block %q", b.Marker).
 			WithHint("put %q and %q around the block again, or remove both", begin, end)
 	}
-	var fresh []string
+	fresh := ""
 	if strings.TrimSpace(block) != "" {
-		fresh = append(append([]string{begin}, splitLines(block)...), end)
+		fresh = begin + "\n" + ended(block) + end + "\n"
 	}
-	if from < 0 {
-		if fresh == nil {
-			return text, nil
+	switch {
+	case from >= 0:
+		return body[:from] + fresh + body[to+len(end)+1:], nil
+	case fresh == "":
+		return text, nil
+	}
+	return body + fresh, nil
+}
+
+// ended is a text whose last line ends.
+func ended(text string) string {
+	if text == "" || strings.HasSuffix(text, "\n") {
+		return text
+	}
+	return text + "\n"
+}
+
+// lineIn is where a line begins in a text whose last line ends; -1 = it is not there.
+func lineIn(text, line string) int {
+	for at := 0; ; {
+		i := strings.Index(text[at:], line)
+		if i < 0 {
+			return -1
 		}
-		return joinLines(append(lines, fresh...)), nil
+		at += i
+		if (at == 0 || text[at-1] == '\n') && strings.HasPrefix(text[at+len(line):], "\n") {
+			return at
+		}
+		at++
 	}
-	return joinLines(slices.Replace(lines, from, to+1, fresh...)), nil
 }
 
 // streamFrom is the size from which a file is compared by its hash and not read into memory.
