@@ -2,15 +2,19 @@ package syntax
 
 import (
 	"regexp"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/kflow/kflow/engine/diag"
 )
 
 // broken says why yaml.v3 could not read the file: the traps found in the text, else the line it stops at.
 func (c *converter) broken(err error) {
-	if found := findTraps(c.file); found.Len() > 0 {
+	found, bare := findTraps(c.file)
+	if found.Len() > 0 {
 		c.diags.Extend(found)
+		c.mend(bare)
 		return
 	}
 	if m := unknownAnchor.FindStringSubmatch(err.Error()); m != nil {
@@ -22,6 +26,37 @@ func (c *converter) broken(err error) {
 	col := len(text) - len(strings.TrimLeft(text, " ")) + 1
 	d := c.diags.Errorf(diag.Pos{File: c.file.Name, Line: line, Col: col}, "%s", ourWords(err.Error()))
 	d.Hintf("check the indentation and the quotes of this line and the one above it")
+}
+
+// mend reads the file as if the expressions inside brackets were quoted, so that what else is wrong is said in the same pass.
+// They are blotted out for YAML alone, byte by byte: places stay what they are, and nodes get the text that is written.
+func (c *converter) mend(bare []stretch) {
+	if len(bare) == 0 {
+		return
+	}
+	text := slices.Clone(c.file.Text)
+	for _, s := range bare {
+		for i := s.from + 1; i < s.to; i++ {
+			if b := text[i]; b < utf8.RuneSelf && b != ' ' && !isNameByte(b) {
+				text[i] = '_'
+			}
+		}
+	}
+	if doc, err := decode(text, c.moreDocuments); err == nil && doc != nil && len(doc.Content) > 0 {
+		c.bare = bare
+		c.file.Root = c.node(doc.Content[0], 0)
+	}
+}
+
+// written is the text of a scalar that was blotted out.
+func (c *converter) written(n *Node, value string) string {
+	end := n.start + len(value)
+	for _, s := range c.bare {
+		if n.Style == Plain && s.from >= n.start && s.to <= end && end <= len(c.file.Text) {
+			return string(c.file.Text[n.start:end])
+		}
+	}
+	return value
 }
 
 var unknownAnchor = regexp.MustCompile(`unknown anchor '(.*)' referenced`)

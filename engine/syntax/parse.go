@@ -70,7 +70,8 @@ type converter struct {
 	done  map[*yaml.Node]*Node // anchors
 	open  map[*yaml.Node]bool  // anchors being read
 	count int
-	full  bool // a limit was met and said
+	full  bool      // a limit was met and said
+	bare  []stretch // expressions that YAML was not shown
 }
 
 // readable refuses what can't be YAML of ours before yaml.v3 sees it.
@@ -145,7 +146,7 @@ func (c *converter) node(y *yaml.Node, depth int) *Node {
 			n.size += item.size
 		}
 	default:
-		n.Text = y.Value
+		n.Text = c.written(n, y.Value)
 	}
 	return n
 }
@@ -264,7 +265,9 @@ func styleOf(s yaml.Style) Style {
 func (c *converter) afterProperties(at int) int {
 	in := c.file.Text
 	for at < len(in) && (in[at] == '&' || in[at] == '!') {
-		for at < len(in) && !isBlank(in[at]) {
+		anchor := in[at] == '&' // its name ends with the last letter, a tag at a blank
+		at++
+		for at < len(in) && !isBlank(in[at]) && (!anchor || isNameByte(in[at])) {
 			at++
 		}
 		for at < len(in) && isBlank(in[at]) {

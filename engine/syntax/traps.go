@@ -9,14 +9,19 @@ import (
 
 // findTraps reads a file that is known to be broken line by line, as far as a person would, and reports what it knows to
 // be wrong. It follows quotes, brackets, comments, block scalars and indentation, nothing more.
-func findTraps(f *File) diag.List {
+//
+// bare are the expressions inside brackets that are not quoted.
+func findTraps(f *File) (found diag.List, bare []stretch) {
 	s := &trapScanner{file: f, block: -1}
 	for line := 1; line <= len(f.starts); line++ {
 		s.scanLine(line)
 	}
 	s.unclosed()
-	return s.diags
+	return s.diags, s.bare
 }
+
+// stretch is a piece of a file, in bytes.
+type stretch struct{ from, to int }
 
 type trapScanner struct {
 	file  *File
@@ -25,11 +30,12 @@ type trapScanner struct {
 	text  string // of the line
 	at    int    // byte offset in text
 
-	flow    []place // open brackets
-	quote   byte    // open quote over line ends, 0 = none
-	opened  place   // where it was opened
-	block   int     // indentation of the key of an open block scalar, -1 = none
-	indents []int   // open block collections
+	flow    []place   // open brackets
+	quote   byte      // open quote over line ends, 0 = none
+	opened  place     // where it was opened
+	block   int       // indentation of the key of an open block scalar, -1 = none
+	indents []int     // open block collections
+	bare    []stretch // see findTraps
 }
 
 type place struct{ line, at int }
@@ -287,6 +293,8 @@ func (s *trapScanner) flowExpression() {
 	d := s.errorf(s.at, "an expression inside { } or [ ] must be quoted")
 	d.Hintf("inside { } or [ ] write %s", quoteFor(code))
 	d.Len = len([]rune(code))
+	from := s.file.starts[s.line-1] + s.at
+	s.bare = append(s.bare, stretch{from, from + len(code)})
 	s.at += end + 1
 }
 
