@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -158,7 +159,9 @@ func appendScalar(key *strings.Builder, of map[string]any, path []string) bool {
 	}
 	switch v := v.(type) {
 	case string:
-		fmt.Fprintf(key, "%d:%s", len(v), v)
+		key.WriteString(strconv.Itoa(len(v)))
+		key.WriteByte(':')
+		key.WriteString(v)
 	case bool, int, float64:
 		fmt.Fprintf(key, "%T=%v;", v, v)
 	default:

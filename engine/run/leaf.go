@@ -13,6 +13,7 @@ import (
 // leaf is a task with what the executor asks of it for every instance, worked out once.
 type leaf struct {
 	*plan.Leaf
+	pos       string
 	lazy      bool
 	producers []int        // leaves that run on demand for its lazy parameters
 	read      bool         // an expression reads its outputs
@@ -24,7 +25,7 @@ type leaf struct {
 func makeLeaves(p *plan.Plan) []*leaf {
 	out := make([]*leaf, len(p.Leaves))
 	for i, l := range p.Leaves {
-		out[i] = &leaf{Leaf: l}
+		out[i] = &leaf{Leaf: l, pos: l.Task.Pos.String()}
 	}
 	for _, l := range out {
 		for _, e := range l.Needs {

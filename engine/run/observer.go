@@ -129,10 +129,10 @@ func (s *Session) Left(int, int, event.Status) {}
 
 // about is an event with what identifies an instance.
 func (s *Session) about(in sched.Instance) event.Event {
-	l := s.plan.Leaves[in.Task]
+	l := s.leaves[in.Task]
 	return event.Event{
 		Instance: s.plan.Name(in), Task: l.Task.Path, Title: l.Task.Title, Kind: l.Task.Kind.Name, Host: s.plan.Hosts[in.Host].Name,
-		At: s.at(l.Place), Pos: l.Task.Pos.String(),
+		At: s.at(l.Place), Pos: l.pos,
 	}
 }
 
