@@ -20,6 +20,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -114,10 +115,30 @@ func (n *Network) Dial(ctx context.Context, from *host.Host, network, address st
 	case nowhere:
 		return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: address, IsNotFound: true}}
 	}
+	if a := neighbour(from, address); a != nil {
+		if err := n.clock.Sleep(ctx, 3*time.Second); err != nil {
+			return nil, err
+		}
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: a, Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}
+	}
 	if err := n.clock.Sleep(ctx, 5*time.Second); err != nil {
 		return nil, err
 	}
 	return nil, &net.OpError{Op: "dial", Net: network, Err: os.ErrDeadlineExceeded}
+}
+
+// neighbour is the address, where it is one of the network that from is in: the kernel of from finds out by itself then
+// that nobody has it. nil where a router may know more.
+func neighbour(from *host.Host, address string) net.Addr {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil || from == nil {
+		return nil
+	}
+	ours, err := netip.ParseAddr(from.IP)
+	if err != nil || !netip.PrefixFrom(ours, 24).Contains(to.Addr()) {
+		return nil
+	}
+	return net.TCPAddrFromAddrPort(to)
 }
 
 // RoundTrip implements host.Network.
