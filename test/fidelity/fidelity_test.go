@@ -38,11 +38,14 @@ func TestFidelity(t *testing.T) {
 	t.Setenv("HOME", l.dir)
 	t.Setenv("SSH_AUTH_SOCK", "")
 	l.prepare(t)
+	s.prepare(t, l.net+lastPart)
 	l.serve(t, files(t))
 	s.serve(files(t))
 	for _, dir := range []string{l.dir, s.dir} {
-		if err := os.CopyFS(dir, os.DirFS("testdata")); err != nil {
-			t.Fatal(err)
+		for from, to := range map[string]string{"testdata": dir, "../../playbooks/lib": filepath.Join(dir, "lib")} {
+			if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if err := os.WriteFile(filepath.Join(dir, "inventory.yaml"), []byte(l.inventory()), 0o600); err != nil {
 			t.Fatal(err)

@@ -33,7 +33,7 @@ func (s *simulated) folder() string { return s.dir }
 func (s *simulated) open(t *testing.T, playbook string) *engine.Project {
 	t.Helper()
 	p, found := engine.Open(t.Context(), engine.Config{Playbook: playbook, Inventory: filepath.Join(s.dir, "inventory.yaml"), Kinds: tasks.All(),
-		Environ: []string{}, Stage: &engine.Stage{Inventory: sim.Sizes(nil).Inventory}})
+		Environ: []string{}, Parallel: 1, Stage: &engine.Stage{Inventory: sim.Sizes(nil).Inventory}})
 	if err := found.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -69,9 +69,7 @@ func (s *simulated) look(t *testing.T, paths []string, asks [][]string) state {
 		out.add(t, h, name)
 	}
 	for _, argv := range asks {
-		s.world.Clock.Hold() // time passes while a program runs
-		o, err := h.Run(t.Context(), task.Query(argv...))
-		s.world.Clock.Release()
+		o, err := s.run(t, h, argv...)
 		text := o.Stdout + o.Stderr
 		if err != nil {
 			text += err.Error()
@@ -79,6 +77,31 @@ func (s *simulated) look(t *testing.T, paths []string, asks [][]string) state {
 		out["$ "+strings.Join(argv, " ")] = entry{kind: fmt.Sprint("exit code ", o.Code), text: strings.TrimRight(text, "\n")}
 	}
 	return out
+}
+
+// run executes a program; time passes meanwhile.
+func (s *simulated) run(t *testing.T, h *host.Host, argv ...string) (task.Output, error) {
+	t.Helper()
+	s.world.Clock.Hold()
+	defer s.world.Clock.Release()
+	return h.Run(t.Context(), task.Query(argv...))
+}
+
+// prepare puts there what the hosts of the lab have.
+func (s *simulated) prepare(t *testing.T, address string) {
+	t.Helper()
+	h, err := s.world.Host(hostName, address, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, argv := range [][]string{{"apt-get", "update"}, {"apt-get", "-y", "install", "curl"}} {
+		if o, err := s.run(t, h, argv...); err != nil || !o.OK() {
+			t.Fatalf("%v: %v: %+v", argv, err, o)
+		}
+	}
+	if err := h.Unlink("/var/lib/apt/lists"); err != nil { // which are empty there
+		t.Fatal(err)
+	}
 }
 
 // add looks at a path and all below it.
