@@ -1,14 +1,15 @@
 package playbook
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/kflow/kflow/engine/expr"
 )
 
 // Known is what of v can be computed before a host is reached: members of maps and elements of lists are left out where
-// they depend on facts or tasks, or can't be computed (an input is missing). complete tells that nothing is left out but
-// lazy parameters. With item, the element of for_each counts as known. env gives the environment of one value. The result
+// they depend on facts or tasks, or can't be computed (an input is missing). What depends on the architecture of the host
+// alone is given for amd64. complete tells that all is known but lazy parameters. With item, the element of for_each counts as known. env gives the environment of one value. The result
 // is not to be carried out: contents of files are not read.
 func (v *Value) Known(env func(*Value) (expr.Env, error), item bool) (value any, complete bool) {
 	k := knower{env: env, item: item, complete: true}
@@ -56,27 +57,47 @@ func (k *knower) scalar(v *Value) (any, bool) {
 		}
 		return map[string]any{"name": v.Local.Path}, true
 	}
-	if !v.static(k.item) {
+	known := v.static(k.item, false)
+	if !known && !v.static(k.item, true) {
 		return nil, false
 	}
-	s := &resolution{Resolver: Resolver{Envs: func(Site) (expr.Env, error) { return k.env(v) }}, out: Resolved{Blobs: map[string]Blob{}}}
+	env := func(Site) (expr.Env, error) {
+		e, err := k.env(v)
+		if err == nil && !known {
+			e = likely(e)
+		}
+		return e, err
+	}
+	s := &resolution{Resolver: Resolver{Envs: env}, out: Resolved{Blobs: map[string]Blob{}}}
 	x, err := s.value(v)
 	if err != nil {
 		return nil, false
 	}
-	return x, true
+	return x, known
 }
 
-// static is Static of v alone, where `item` may count as known.
-func (v *Value) static(item bool) bool {
+// likely is an environment in which the host has the architecture that most have. Where it is a part of a URL or a path,
+// the rest of that says as much as if it were known: the version of a download.
+func likely(env expr.Env) expr.Env {
+	host, ok := env["host"].(map[string]any)
+	if !ok {
+		return env
+	}
+	env, host = maps.Clone(env), maps.Clone(host)
+	host["facts"] = map[string]any{"arch": "amd64"}
+	env["host"] = host
+	return env
+}
+
+// static is Static of v alone, where `item` may count as known, and so may the architecture of the host.
+func (v *Value) static(item, arch bool) bool {
 	text := v.source
 	if v.Expr != nil {
 		text = v.Expr.Text()
 	}
-	refs := v.exprRefs()
-	if item {
-		refs = slices.DeleteFunc(slices.Clone(refs), func(r expr.Ref) bool { return r.Root == "item" })
-	}
+	refs := slices.DeleteFunc(slices.Clone(v.exprRefs()), func(r expr.Ref) bool {
+		return item && r.Root == "item" || arch && r.Root == "host" && slices.Equal(r.Path, []string{"facts", "arch"})
+	})
 	return staticRefs(refs, v.Site, text)
 }
 
