@@ -93,6 +93,32 @@ func TestFlagship(t *testing.T) {
 	}
 }
 
+// TestShipped does the same with the other playbooks, on the families they are for and in the ways they can go.
+func TestShipped(t *testing.T) {
+	for _, c := range []struct {
+		name, playbook, os string
+		set                []string
+	}{
+		{"docker-cri", "docker-cri", "rocky9", nil},
+		{"docker-cri on Ubuntu", "docker-cri", "ubuntu24.04", []string{"example=true"}},
+		{"docker-cri as in the first procedure", "docker-cri", "rocky9", []string{"kubernetes_version=1.29.2", "pause_tag=3.9", "cni=calico",
+			"calico_version=3.26.3", "calico_ipip=Never", "calico_ip_autodetection=interface=enp0s3", "docker_repository=https://mirrors.ustc.edu.cn/docker-ce/linux",
+			"docker_data_root=/data/docker", `extra_hosts={"harbor": "192.168.1.13"}`, "service_subnet=10.0.0.0/12", "proxy_mode=iptables"}},
+		{"centos7-docker", "centos7-docker", "centos7", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := open(t, "../../playbooks/"+c.playbook+".yaml", nil, c.set...)
+			w := world(1, c.os)
+			if first := run(t, sim.NewSession(p, w)); first.ended.Exit != 0 {
+				t.Fatalf("exit %d: %s", first.ended.Exit, strings.Join(first.failed, "\n"))
+			}
+			if again := run(t, sim.NewSession(p, w)); again.ended.Exit != 0 || len(again.changed) > 0 {
+				t.Errorf("a second run: exit %d, changed %v", again.ended.Exit, again.changed)
+			}
+		})
+	}
+}
+
 // TestKinds does the same with a playbook of the kinds that differ between families.
 func TestKinds(t *testing.T) {
 	p := open(t, "testdata/kinds.yaml", sim.Sizes{"nodes": 4})

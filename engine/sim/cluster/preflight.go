@@ -13,7 +13,7 @@ import (
 const (
 	containerdSocket = "/run/containerd/containerd.sock"
 	dockerdSocket    = "/run/cri-dockerd.sock"
-	dockershim       = "/var/run/dockershim.sock"
+	dockershim       = "/run/dockershim.sock"
 )
 
 // noShim is the minor version from which the kubelet does not speak to Docker by itself.

@@ -108,7 +108,7 @@ func (im *Image) dockerPackages(add func(string, pkg)) {
 	for _, version := range []string{"26.1.4", "24.0.9", "20.10.24", "18.06.1.ce"} {
 		for _, p := range []*pkg{&cli, &engine} {
 			if version != "18.06.1.ce" || im.ID == "centos7" && p.name == "docker-ce" {
-				p.versions = append(p.versions, im.full(version))
+				p.versions = append(p.versions, im.dockerVersion(version))
 			}
 		}
 	}
@@ -117,6 +117,25 @@ func (im *Image) dockerPackages(add func(string, pkg)) {
 	for _, name := range []string{"docker-buildx-plugin", "docker-compose-plugin"} {
 		add("0.14.0", pkg{name: name, origin: docker})
 	}
+}
+
+// dockerVersion is a version of Docker as its repositories write it: with an epoch, from 18.09 on.
+func (im *Image) dockerVersion(version string) string {
+	switch {
+	case strings.HasSuffix(version, "ce"):
+		return version + "-3.el7"
+	case im.manager == "apt":
+		return "5:" + version + "-1~" + im.OS.ID + "." + im.OS.Version + "~" + im.OS.Code
+	}
+	return "3:" + im.full(version)
+}
+
+// parts are the files of a version of a package, and what it needs: Docker came in one piece before 18.09.
+func (p *pkg) parts(version string) (files []pkgFile, needs []string) {
+	if p.name == "docker-ce" && strings.HasPrefix(version, "18.06") {
+		return append(slices.Clone(p.files), program("docker")...), nil
+	}
+	return p.files, p.needs
 }
 
 // kubernetesPackages are those of the repositories of Kubernetes.
@@ -216,10 +235,11 @@ func (im *Image) kubernetes(url string, p *pkg) []string {
 
 // put installs a version of a package, with its files.
 func (h *Host) put(p *pkg, version string) error {
-	for _, f := range p.files {
+	files, _ := p.parts(version)
+	for _, f := range files {
 		text := f.text
 		if len(p.versions) == 0 || p.origin == docker && f.mode == 0o755 {
-			text = strings.TrimSpace(text) + " version " + strings.SplitN(version, "-", 2)[0] + "\n"
+			text = strings.TrimSpace(text) + " version " + plainVersion(version) + "\n"
 		}
 		if strings.HasPrefix(f.path, "/etc/") && h.Exists(f.path) {
 			continue // a configuration file of its own is kept
@@ -243,6 +263,12 @@ func (h *Host) put(p *pkg, version string) error {
 	}
 	have.version, have.broken = version, false
 	return nil
+}
+
+// plainVersion is a version without epoch and revision.
+func plainVersion(version string) string {
+	version = version[strings.IndexByte(version, ':')+1:]
+	return strings.SplitN(version, "-", 2)[0]
 }
 
 // Installed is the version of a package that is there; "" when it is not.

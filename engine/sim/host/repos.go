@@ -231,6 +231,9 @@ func (h *Host) mainExcludes() []string {
 
 // compareVersions compares the numbers of two versions, left to right.
 func compareVersions(a, b string) int {
+	if x, y := epochOf(a), epochOf(b); x != y {
+		return strings.Compare(x, y)
+	}
 	for {
 		var x, y string
 		x, a = number(a)
@@ -257,4 +260,11 @@ func number(version string) (digits, rest string) {
 		digits = "0"
 	}
 	return digits, rest
+}
+
+func epochOf(version string) string {
+	if e, _, ok := strings.Cut(version, ":"); ok {
+		return e
+	}
+	return "0"
 }

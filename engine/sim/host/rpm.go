@@ -246,7 +246,10 @@ func rpm(p *Proc) int {
 			code++
 			continue
 		}
-		p.Printf("%s 0:%s\n", name, v)
+		if !strings.Contains(v, ":") {
+			v = "0:" + v
+		}
+		p.Printf("%s %s\n", name, v)
 	}
 	return code
 }

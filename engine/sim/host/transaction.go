@@ -14,6 +14,9 @@ type want struct{ name, version string }
 
 // fits tells whether a version is one that is asked for.
 func (w want) fits(version string) bool {
+	if !strings.Contains(w.version, ":") {
+		version = version[strings.IndexByte(version, ':')+1:]
+	}
 	ok, _ := path.Match(w.version, version)
 	return ok || w.version == "" || version == w.version || strings.HasPrefix(version, w.version+"-")
 }
@@ -63,7 +66,8 @@ func (t *transaction) take(w want, p *pkg) {
 	}
 	t.seen[w.name] = true
 	if p != nil {
-		for _, need := range p.needs {
+		_, needs := p.parts(w.version)
+		for _, need := range needs {
 			t.need(need, w)
 		}
 	}
@@ -120,11 +124,14 @@ func (t *transaction) unpack() int {
 // startUnits does what Debian does with services that are installed.
 func (p *Proc) startUnits(found *pkg) {
 	for _, unit := range found.units {
-		if unit != "kubelet.service" && unit != "keepalived.service" {
-			p.Host.reloadUnits()
-			p.Host.Start(unit)
-			_ = p.Host.link("/usr/lib/systemd/system/"+unit, wants+unit)
+		if unit == "kubelet.service" {
+			continue
 		}
+		p.Host.reloadUnits()
+		if unit != "keepalived.service" || p.Host.Text("/etc/keepalived/keepalived.conf") != "" { // it has a condition
+			p.Host.Start(unit)
+		}
+		_ = p.Host.link("/usr/lib/systemd/system/"+unit, wants+unit)
 	}
 }
 

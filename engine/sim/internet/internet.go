@@ -88,7 +88,7 @@ func content(url string) string {
 	case strings.HasSuffix(name, ".key"), strings.HasSuffix(name, "gpg"):
 		return "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n" + base64.StdEncoding.EncodeToString([]byte("\x99simulated key of "+url)) + "\n-----END PGP PUBLIC KEY BLOCK-----\n"
 	case strings.HasSuffix(name, ".yaml"), strings.HasSuffix(name, ".yml"):
-		return manifest(name)
+		return manifest(url)
 	case strings.HasSuffix(name, ".tar.gz"), strings.HasSuffix(name, ".tgz"):
 		return archive(name, versionIn(name))
 	}

@@ -1,10 +1,17 @@
 package internet
 
-import "strings"
+import (
+	"path"
+	"strings"
+)
 
 // manifest is a small copy of the manifest of an add-on: the objects and fields that playbooks edit and wait for.
-func manifest(name string) string {
+func manifest(url string) string {
+	name := path.Base(url)
 	switch {
+	case strings.Contains(url, "coreos/flannel"): // up to 0.19 it lay in kube-system, with a DaemonSet for each architecture
+		return strings.NewReplacer("namespace: kube-flannel", "namespace: kube-system", "name: kube-flannel-ds", "name: kube-flannel-ds-amd64").
+			Replace(flannel[strings.Index(flannel, "---\napiVersion: v1\nkind: ConfigMap"):])
 	case strings.Contains(name, "calico"):
 		out := calicoNode
 		if strings.Contains(name, "typha") {
