@@ -17,7 +17,7 @@ func Killed(err error) bool { return errors.Is(err, errKilled) }
 // that ended last. It is a sink of events.
 type Path struct {
 	p     *engine.Project
-	spans map[string]engine.Span
+	spans map[string]engine.Span // nil: there were too many instances
 	total time.Duration
 }
 
@@ -31,11 +31,15 @@ const most = 200_000
 func (c *Path) Emit(e event.Event) {
 	switch e.Type {
 	case event.InstanceStarted:
-		if s, again := c.spans[e.Instance]; !again && len(c.spans) < most {
-			c.spans[e.Instance] = engine.Span{Start: e.Time, End: e.Time}
-		} else if again {
+		s, again := c.spans[e.Instance]
+		switch {
+		case again:
 			s.End = e.Time
 			c.spans[e.Instance] = s
+		case len(c.spans) == most:
+			c.spans = nil // their memory is wanted for other things
+		case c.spans != nil:
+			c.spans[e.Instance] = engine.Span{Start: e.Time, End: e.Time}
 		}
 	case event.InstanceEnded:
 		if s, ok := c.spans[e.Instance]; ok {
@@ -49,7 +53,7 @@ func (c *Path) Emit(e event.Event) {
 
 // Steps are the critical path; none where there were too many instances to look for it.
 func (c *Path) Steps() []engine.Step {
-	if len(c.spans) >= most {
+	if c.spans == nil {
 		return nil
 	}
 	return c.p.CriticalPath(c.spans)
@@ -59,6 +63,9 @@ func (c *Path) Steps() []engine.Step {
 func (c *Path) Report(took time.Duration) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nsimulated time %s (took %s)\n", short(c.total), took.Round(time.Millisecond))
+	if c.spans == nil {
+		fmt.Fprintf(&b, "the critical path is looked for up to %d instances\n", most)
+	}
 	steps := c.Steps()
 	if len(steps) == 0 {
 		return b.String()
