@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Acceptance tests and benchmarks on real hosts: starts a lab of its own, builds kflow, runs test/e2e and test/bench, ends the
-# lab. Needs root and what `test/lab/lab.sh all` has built. Fails when a test fails or was skipped. About 20 minutes.
+# Acceptance tests and benchmarks on real hosts: starts a lab of its own, builds kflow, runs test/e2e, test/fidelity and
+# test/bench, ends the lab. Needs root and what `test/lab/lab.sh all` has built. Fails when a test fails or was skipped. About 20 minutes.
 #
 #   test/e2e/run.sh            everything
 #   test/e2e/run.sh TestHosts  tests whose names match
@@ -30,14 +30,15 @@ test/lab/lab.sh up 5
 
 go=${GO:-go}
 $go test -v -count=1 -timeout 60m -run "${1:-.}" ./test/e2e 2>&1 | tee "$log"
+test/lab/lab.sh up 5
+$go test -v -count=1 -timeout 15m -run "${1:-.}" ./test/fidelity 2>&1 | tee -a "$log"
 [ $# -gt 0 ] || {
-  test/lab/lab.sh up 5
   $go test -v -count=1 -timeout 15m -run '^$' -bench 'Node|Task|Connect|Graph' -benchtime 1x ./test/bench 2>&1 | tee -a "$log"
 }
 
 echo
 echo "what was found:"
-grep -hE 'PLAN AND RUN|BARE HOSTS|SECOND RUN|COUNTED|five Ready|stopped: the API|same end state| kills|last resume|searched|cut the run|healed|graph of the flagship|agent sent|kflow-ms|/task|-ms|rebooted' "$log" |
+grep -hE 'PLAN AND RUN|BARE HOSTS|SECOND RUN|COUNTED|five Ready|stopped: the API|same end state| kills|last resume|searched|cut the run|healed|graph of the flagship|agent sent|kflow-ms|/task|-ms|rebooted|THE SAME ON' "$log" |
   sed -E 's/^ *[a-z_]+\.go:[0-9]+: /  /'
 if grep -E '^ *--- SKIP|NOT TESTED|NOT MEASURED' "$log"; then
   echo "test/e2e: tests were skipped" >&2

@@ -76,8 +76,8 @@ func TestFidelity(t *testing.T) {
 	}
 }
 
-// casus is a playbook and what its head says.
-type casus struct {
+// scenario is a playbook and what its head says.
+type scenario struct {
 	name, file string
 	paths      []string
 	asks       [][]string
@@ -85,13 +85,13 @@ type casus struct {
 	again      []string
 }
 
-func readCase(t *testing.T, file string) *casus {
+func readCase(t *testing.T, file string) *scenario {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &casus{name: strings.TrimSuffix(filepath.Base(file), ".yaml"), file: filepath.Base(file)}
+	c := &scenario{name: strings.TrimSuffix(filepath.Base(file), ".yaml"), file: filepath.Base(file)}
 	for line := range strings.Lines(string(b)) {
 		what, rest, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		switch what {
@@ -112,7 +112,7 @@ func readCase(t *testing.T, file string) *casus {
 }
 
 // on does everything with the playbook on one side, and tells it line by line.
-func (c *casus) on(t *testing.T, s side) []string {
+func (c *scenario) on(t *testing.T, s side) []string {
 	t.Helper()
 	r := &record{dir: s.folder()}
 	playbook := filepath.Join(s.folder(), c.file)
@@ -129,7 +129,7 @@ func (c *casus) on(t *testing.T, s side) []string {
 }
 
 // promised is what must hold on each side for itself.
-func (c *casus) promised(t *testing.T, which string, r *record) {
+func (c *scenario) promised(t *testing.T, which string, r *record) {
 	t.Helper()
 	if (r.exit == engine.ExitFailed) != c.fails || r.exit != engine.ExitOK && r.exit != engine.ExitFailed {
 		t.Fatalf("%s: exit code %d\n%s", which, r.exit, strings.Join(r.lines, "\n"))
