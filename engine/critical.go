@@ -80,7 +80,6 @@ func (p *Project) earlier(store *checkpoint.Store, run string) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	byStart(list)
 	slices.SortStableFunc(list, func(a, b checkpoint.Summary) int { return cmp.Compare(lateUnlessWell(a), lateUnlessWell(b)) })
 	var ids []string
 	for _, r := range list {

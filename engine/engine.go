@@ -252,7 +252,6 @@ func Runs(state string) ([]RunInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	byStart(list)
 	var out []RunInfo
 	for _, r := range list {
 		out = append(out, RunInfo{

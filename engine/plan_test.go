@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
@@ -59,6 +60,45 @@ func newFolder(t *testing.T) folder {
 	f.write("hosts.yaml", "kflow: v1\nhosts:\n  me: {connection: local}\n")
 	f.write("host/there", "x")
 	return f
+}
+
+// TestADamagedPlanIsNotCarriedOut changes a file at many places.
+func TestADamagedPlanIsNotCarriedOut(t *testing.T) {
+	f := newFolder(t)
+	cfg := f.config()
+	p := f.open(cfg)
+	list, err := p.Plan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(f.dir, "plan.json")
+	if err := p.SavePlan(file, list, time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(text []byte) error {
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, found := engine.Open(t.Context(), engine.Config{Plan: file, State: cfg.State, Kinds: cfg.Kinds, Environ: cfg.Environ})
+		return found.Err()
+	}
+	if err := open(good); err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < len(good); at += max(1, len(good)/300) {
+		bad := bytes.Clone(good)
+		bad[at] ^= 1
+		if open(bad) == nil {
+			t.Errorf("byte %d was changed, and nobody saw it", at)
+		}
+		if open(good[:at]) == nil {
+			t.Errorf("cut off at byte %d, and nobody saw it", at)
+		}
+	}
 }
 
 func (f folder) write(name, text string) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kflow/kflow/engine/checkpoint"
+	"github.com/kflow/kflow/engine/host/whole"
 	"github.com/kflow/kflow/engine/playbook"
 )
 
@@ -19,6 +21,7 @@ import (
 // no secrets: those are given again when it is carried out.
 type savedPlan struct {
 	Plan      int            `json:"kflow_plan"` // version of the format
+	Sum       string         `json:"sum"`        // of the file, with zeros in this place: what was damaged is not carried out
 	Made      time.Time      `json:"made"`
 	Playbook  string         `json:"playbook"`
 	Options   map[string]any `json:"options"`
@@ -36,11 +39,33 @@ func (p *Project) SavePlan(file string, list []Planned, now time.Time) error {
 			return &adviceError{fmt.Sprintf("the plan is not written: %s %s (%s)", e.Instance, e.Is, e.Why), "mend that, then plan again"}
 		}
 	}
-	text, err := json.MarshalIndent(savedPlan{planFormat, now.UTC(), absolute(p.cfg.Playbook), p.info(), p.digest(), list}, "", "  ")
+	text, err := json.MarshalIndent(savedPlan{planFormat, noSum, now.UTC(), absolute(p.cfg.Playbook), p.info(), p.digest(), list}, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(text, '\n'), 0o600)
+	text = append(text, '\n')
+	return writeWhole(file, bytes.Replace(text, []byte(noSum), []byte(sumOf(text)), 1))
+}
+
+// noSum stands where the sum will be.
+const noSum = "0000000000000000000000000000000000000000000000000000000000000000"
+
+func sumOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// writeWhole writes a file so that a reader sees all of it or what was there before.
+func writeWhole(file string, text []byte) error {
+	f, err := whole.Create(file)
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	if _, err := f.Write(text); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return f.Commit()
 }
 
 // openPlan reads the plan that is to be carried out, and takes over how it was asked for.
@@ -60,6 +85,9 @@ func (p *Project) readPlan() error {
 	var saved savedPlan
 	if err := json.Unmarshal(text, &saved); err != nil || saved.Plan != planFormat {
 		return &adviceError{p.cfg.Plan + " is no plan of this kflow", "`kflow plan PLAYBOOK --out FILE` writes one"}
+	}
+	if len(saved.Sum) != len(noSum) || sumOf(bytes.Replace(text, []byte(saved.Sum), []byte(noSum), 1)) != saved.Sum {
+		return &adviceError{p.cfg.Plan + " is not as it was written: it was changed or damaged", "plan again"}
 	}
 	p.saved = &saved
 	return nil

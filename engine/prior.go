@@ -49,7 +49,6 @@ func (p *Project) findRun(ref string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	byStart(list)
 	for _, r := range list {
 		if r.Resumable() {
 			return r.ID, nil
@@ -60,11 +59,6 @@ func (p *Project) findRun(ref string) (string, error) {
 			"wait for it to end, or interrupt it with kill -INT " + strconv.Itoa(list[i].Owner.PID)}
 	}
 	return "", &adviceError{"no run is left to resume", "`kflow runs` lists all"}
-}
-
-// byStart puts the latest run first. Ids of runs that began in the same second say nothing about their order.
-func byStart(list []checkpoint.Summary) {
-	slices.SortStableFunc(list, func(a, b checkpoint.Summary) int { return b.Started.Compare(a.Started) })
 }
 
 // adviceError is an error with a way out.

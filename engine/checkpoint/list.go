@@ -43,8 +43,10 @@ type Summary struct {
 	Problem   string               // why the log can't be read; "" = it can
 }
 
-// Resumable tells whether `resume` has something to go on with.
-func (s Summary) Resumable() bool { return s.Status == Interrupted || s.Status == FailedRun }
+// Resumable tells whether `resume` has something to go on with: a run that ended before it began has nothing.
+func (s Summary) Resumable() bool {
+	return (s.Status == Interrupted || s.Status == FailedRun) && s.Playbook != ""
+}
 
 // List returns all runs, newest first. It reads the two ends of each log only. A log that can't be read is listed with
 // its Problem.

@@ -48,6 +48,18 @@ func TestTheLatestRunIsTheOneThatBeganLastWhateverTheClockSays(t *testing.T) {
 	}
 }
 
+func TestARunThatNeverBeganCanNotBeResumed(t *testing.T) {
+	s := storeAt(t)
+	create(t, s).Close()
+	if all, err := s.List(); err != nil || all[0].Status != Interrupted || all[0].Resumable() {
+		t.Errorf("%v %+v", err, all[0])
+	}
+	past(t, s, "p")
+	if all, err := s.List(); err != nil || !all[0].Resumable() {
+		t.Errorf("%v %+v", err, all[0])
+	}
+}
+
 func TestListTellsHowRunsEnded(t *testing.T) {
 	s := storeAt(t)
 	ended := func(exit int) event.Event { return event.Event{Type: event.RunEnded, Exit: exit} }

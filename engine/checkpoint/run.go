@@ -62,7 +62,11 @@ func (s *Store) Create() (*Run, error) {
 		if err != nil {
 			return nil, explain("create a run", err)
 		}
-		return s.createIn(id)
+		run, err := s.createIn(id)
+		if err != nil {
+			_ = os.RemoveAll(s.runDir(id)) // there is nothing in it, and it would be in the way
+		}
+		return run, err
 	}
 	return nil, errors.New("create a run: no free id")
 }
