@@ -37,12 +37,13 @@ func (p *Project) Run(ctx context.Context, sink event.Sink, signals <-chan os.Si
 		return locked(err)
 	}
 	defer locks.Release()
-	result, err := p.session(ctx, log, prior, sink, signals)
+	took := checkpoint.NewDurations()
+	result, err := p.session(ctx, log, prior, event.SinkFunc(func(e event.Event) { took.Emit(e); sink.Emit(e) }), signals)
 	if err != nil {
 		p.discard(log)
 		return &ExitError{Code: max(result.Exit, ExitFailed), Err: err}
 	}
-	p.learn(log.ID())
+	_ = p.store.Learn(absolute(p.cfg.Playbook), took) // durations are a help, not a need
 	if result.Exit != ExitOK {
 		return &ExitError{Code: result.Exit}
 	}
@@ -102,12 +103,6 @@ func (p *Project) session(ctx context.Context, log *checkpoint.Run, prior *check
 // files is the controller's side of a run: content for hosts, files from hosts, downloads for all.
 func (p *Project) files() *controller.Controller {
 	return controller.New(controller.Options{Dir: filepath.Dir(absolute(p.cfg.Playbook))})
-}
-
-func (p *Project) learn(id string) {
-	if state, err := p.store.Read(id); err == nil {
-		_ = p.store.Learn(absolute(p.cfg.Playbook), state) // durations are a help, not a need
-	}
 }
 
 // keepAlive is the pause between signs of life. After three that are missed a connection counts as lost: half a minute is

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/kflow/kflow/engine/event"
@@ -54,13 +55,50 @@ func (s *Store) History(playbook string) map[string]Seconds {
 	return h.Tasks
 }
 
-// Learn mixes the durations of a run into the history of its playbook: half of what is known, half of the mean of this
-// run's hosts. What was reused or failed teaches nothing.
-func (s *Store) Learn(playbook string, run *State) error {
+// Durations gathers, while a session goes on, how long its tasks take. It is an event.Sink.
+type Durations struct {
+	mu   sync.Mutex
+	seen map[string]*duration
+}
+
+// duration is of one task: over the hosts on which it has succeeded.
+type duration struct {
+	changed, ok   float64 // seconds
+	changes, same int
+}
+
+// NewDurations returns empty ones.
+func NewDurations() *Durations { return &Durations{seen: map[string]*duration{}} }
+
+// Emit implements event.Sink. What was reused or failed teaches nothing.
+func (d *Durations) Emit(e event.Event) {
+	if e.Type != event.InstanceEnded || e.Status != event.OK && e.Status != event.Changed {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.seen[e.Task]
+	if t == nil {
+		t = &duration{}
+		d.seen[e.Task] = t
+	}
+	if e.Status == event.Changed {
+		t.changed, t.changes = t.changed+e.Duration.Seconds(), t.changes+1
+	} else {
+		t.ok, t.same = t.ok+e.Duration.Seconds(), t.same+1
+	}
+}
+
+// Learn mixes the durations of a session into the history of its playbook: half of what is known, half of the mean of its
+// hosts.
+func (s *Store) Learn(playbook string, d *Durations) error {
 	h := historyFile{Playbook: absolute(playbook), Tasks: s.History(playbook)}
-	for task, seen := range means(run) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for task, seen := range d.seen {
 		old := h.Tasks[task]
-		h.Tasks[task] = Seconds{Changed: mix(old.Changed, seen.Changed), OK: mix(old.OK, seen.OK)}
+		h.Tasks[task] = Seconds{Changed: mix(old.Changed, seen.changed/float64(max(1, seen.changes))),
+			OK: mix(old.OK, seen.ok/float64(max(1, seen.same)))}
 	}
 	b, err := json.MarshalIndent(h, "", "  ")
 	if err != nil {
@@ -77,27 +115,6 @@ func mix(old, seen float64) float64 {
 		return seen
 	}
 	return (old + seen) / 2
-}
-
-// means is, per task, the mean over the hosts on which it succeeded in the last session.
-func means(run *State) map[string]Seconds {
-	sum, n := map[string]Seconds{}, map[string][2]float64{}
-	for _, i := range run.Instances {
-		if i.Status != event.OK && i.Status != event.Changed {
-			continue
-		}
-		s, c := sum[i.Task], n[i.Task]
-		if i.Status == event.Changed {
-			s.Changed, c[0] = s.Changed+i.Duration.Seconds(), c[0]+1
-		} else {
-			s.OK, c[1] = s.OK+i.Duration.Seconds(), c[1]+1
-		}
-		sum[i.Task], n[i.Task] = s, c
-	}
-	for task, s := range sum {
-		sum[task] = Seconds{Changed: s.Changed / max(1, n[task][0]), OK: s.OK / max(1, n[task][1])}
-	}
-	return sum
 }
 
 // replaceFile writes a file so that a reader sees the old or the new content, never a part.

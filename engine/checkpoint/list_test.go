@@ -132,18 +132,25 @@ func TestDurationsAreLearnedPerTask(t *testing.T) {
 	if h := s.History("ha.yaml"); len(h) != 0 {
 		t.Errorf("before any run: %v", h)
 	}
-	run := fold(t, encoded(t, session()))
-	if err := s.Learn("ha.yaml", run); err != nil {
-		t.Fatal(err)
+	learn := func(events ...event.Event) {
+		t.Helper()
+		d := NewDurations()
+		for _, e := range events {
+			d.Emit(e)
+		}
+		if err := s.Learn("ha.yaml", d); err != nil {
+			t.Fatal(err)
+		}
 	}
+	learn(session()...)
 	h := s.History("./ha.yaml")
 	if h["hostname"] != (Seconds{Changed: 2, OK: 2}) || h["kernel"] != (Seconds{Changed: 2}) {
 		t.Errorf("first run: %+v", h)
 	}
-	run.Instances["kernel@mn01"].Duration = 4 * time.Second
-	if err := s.Learn("ha.yaml", run); err != nil {
-		t.Fatal(err)
-	}
+	learn(event.Event{Type: event.InstanceEnded, Task: "kernel", Status: event.Changed, Duration: 5 * time.Second},
+		event.Event{Type: event.InstanceEnded, Task: "kernel", Status: event.Changed, Duration: 3 * time.Second},
+		event.Event{Type: event.InstanceEnded, Task: "kernel", Status: event.Reused, Duration: time.Hour},
+		event.Event{Type: event.InstanceEnded, Task: "kernel", Status: event.Failed, Duration: time.Hour})
 	if got := s.History("ha.yaml")["kernel"]; got.Changed != 3 || got.Weight() != 3*time.Second {
 		t.Errorf("second run: %+v", got)
 	}
