@@ -152,6 +152,9 @@ func TestDocsNameEveryCommand(t *testing.T) {
 	a := &app{}
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
+		for line := range strings.Lines(c.Example) {
+			(&docSession{path: "help of " + c.CommandPath()}).checkCommand(t, docCommand{words: strings.TrimSpace(line)})
+		}
 		if c.Runnable() && !c.Hidden && c.Name() != "help" && !strings.Contains(readme, "`"+c.CommandPath()) {
 			t.Errorf("README.md does not name `%s`", c.CommandPath())
 		}

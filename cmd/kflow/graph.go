@@ -41,9 +41,9 @@ func (a *app) graphCommand() *cobra.Command {
 	}
 	a.sourceFlags(c, &cfg)
 	f := c.Flags()
-	f.StringVarP(&d.Format, "output", "o", "text", "text, dot, mermaid, json or svg")
-	f.StringVar(&d.Expand, "expand", "", "draw what this host does, and what that waits for elsewhere")
-	f.StringVar(&path, "critical-path", "", "mark the tasks that decided how long a run took: the latest one, that of --critical-path=RUN, or a `simulated` one")
+	f.StringVarP(&d.Format, "output", "o", "text", "`FORMAT`: text, dot, mermaid, json or svg")
+	f.StringVar(&d.Expand, "expand", "", "draw what this `HOST` does, and what that waits for elsewhere")
+	f.StringVar(&path, "critical-path", "", "mark the tasks that decided how long a run took: the latest one, that of --critical-path=`RUN`, or that of a rehearsal (simulated)")
 	f.Lookup("critical-path").NoOptDefVal = engine.Latest
 	return c
 }

@@ -45,8 +45,8 @@ func (a *app) planCommand() *cobra.Command {
 	}
 	a.sourceFlags(c, &cfg)
 	a.runFlags(c, &cfg)
-	c.Flags().Lookup("output").Usage = "plain, json: one instance per line, or the graph coloured by the plan: text, dot, mermaid, svg"
-	c.Flags().StringVar(&out, "out", "", "write the plan to FILE, for `kflow run --plan FILE`")
+	c.Flags().Lookup("output").Usage = "`FORMAT`: plain, json (one instance per line), or the graph coloured by the plan: text, dot, mermaid, svg"
+	c.Flags().StringVar(&out, "out", "", "write the plan to `FILE`, for kflow run --plan FILE")
 	return c
 }
 

@@ -44,7 +44,7 @@ func (a *app) root() *cobra.Command {
 		SilenceUsage:  true,
 		Version:       version,
 	}
-	root.PersistentFlags().StringVar(&a.state, "state", os.Getenv("KFLOW_STATE"), "folder of runs, locks and history (default: ~/.local/state/kflow; $KFLOW_STATE)")
+	root.PersistentFlags().StringVar(&a.state, "state", os.Getenv("KFLOW_STATE"), "`DIR` of runs, locks and history (default: ~/.local/state/kflow; $KFLOW_STATE)")
 	root.AddCommand(a.runCommand(), a.simulateCommand(), a.planCommand(), a.resumeCommand(), a.runsCommand(), a.graphCommand(), a.validateCommand(),
 		a.schemaCommand(), a.explainCommand(), a.versionCommand(), a.agentCommand())
 	return root

@@ -22,23 +22,23 @@ import (
 // source adds the flags that say what is to be carried out and where.
 func (a *app) sourceFlags(c *cobra.Command, cfg *engine.Config) {
 	f := c.Flags()
-	f.StringVarP(&cfg.Inventory, "inventory", "i", "", "inventory file (default: the one the playbook names)")
-	f.StringArrayVar(&cfg.Set, "set", nil, "NAME=VALUE of an input; can be repeated")
-	f.StringArrayVar(&cfg.SetFile, "set-file", nil, "NAME=FILE: an input from a file's content; can be repeated")
-	f.StringArrayVar(&cfg.Vars, "vars", nil, "YAML file with values of inputs, plain or encrypted with age; can be repeated")
-	f.StringArrayVar(&cfg.Identity, "identity", nil, "file of the age or SSH key that opens encrypted --vars ($KFLOW_AGE_IDENTITY_FILE; $KFLOW_AGE_IDENTITY is the key itself)")
-	f.StringVar(&cfg.Limit, "limit", "", "run on these hosts and groups only, by commas")
-	f.StringArrayVar(&cfg.Only, "only", nil, "run only the task at this path, or the tasks inside; what it needs is taken as done")
+	f.StringVarP(&cfg.Inventory, "inventory", "i", "", "inventory `FILE` (default: the one the playbook names)")
+	f.StringArrayVar(&cfg.Set, "set", nil, "`NAME=VALUE` of an input; can be repeated")
+	f.StringArrayVar(&cfg.SetFile, "set-file", nil, "`NAME=FILE`: an input from a file's content; can be repeated")
+	f.StringArrayVar(&cfg.Vars, "vars", nil, "YAML `FILE` with values of inputs, plain or encrypted with age; can be repeated")
+	f.StringArrayVar(&cfg.Identity, "identity", nil, "`FILE` of the age or SSH key that opens encrypted --vars ($KFLOW_AGE_IDENTITY_FILE; $KFLOW_AGE_IDENTITY is the key itself)")
+	f.StringVar(&cfg.Limit, "limit", "", "run on these `HOSTS` and groups only, by commas")
+	f.StringArrayVar(&cfg.Only, "only", nil, "run only the task at this `PATH`, or the tasks inside; what it needs is taken as done; can be repeated")
 	cfg.Kinds = tasks.All()
 	cfg.Version, cfg.Agent = version, ownAgent()
 }
 
 func (a *app) runFlags(c *cobra.Command, cfg *engine.Config) {
 	f := c.Flags()
-	f.IntVar(&cfg.Parallel, "parallel", 0, "instances at once (default 128)")
+	f.IntVar(&cfg.Parallel, "parallel", 0, "`N` instances at once (default 128)")
 	f.BoolVar(&cfg.AcceptNew, "accept-new-host-keys", false, "accept and remember keys of hosts never seen before; a changed key is still refused")
 	f.BoolVarP(&cfg.Yes, "yes", "y", false, "answer yes to what the playbook asks")
-	f.StringVarP(&a.output, "output", "o", "plain", "plain, or json: one event per line")
+	f.StringVarP(&a.output, "output", "o", "plain", "`FORMAT`: plain, or json: one event per line")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "show diffs and all output of programs")
 }
 
@@ -49,6 +49,10 @@ func (a *app) runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run PLAYBOOK | run --plan FILE",
 		Short: "Carry out a playbook",
+		Example: `  kflow run playbooks/ha-containerd.yaml -i site.yaml --set vip=10.0.0.240
+  kflow run playbooks/ha-containerd.yaml --dry-run     # what would run; reaches no host
+  kflow run playbooks/ha-containerd.yaml --simulate    # on simulated hosts
+  kflow run --plan tonight.plan                        # what kflow plan --out wrote`,
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg.State = a.state
@@ -78,7 +82,7 @@ func (a *app) runCommand() *cobra.Command {
 	a.runFlags(c, &cfg)
 	c.Flags().BoolVar(&dry, "dry-run", false, "show the graph with what would run, reach no host")
 	c.Flags().BoolVar(&simulate, "simulate", false, "carry it out on simulated hosts (kflow simulate can do more)")
-	c.Flags().StringVar(&cfg.Plan, "plan", "", "carry out the plan in FILE; refused where the playbook or the hosts are not as they were")
+	c.Flags().StringVar(&cfg.Plan, "plan", "", "carry out the plan in `FILE`; refused where the playbook or the hosts are not as they were")
 	a.rehearsalFlags(c, &r)
 	for _, name := range []string{"hosts", "seed", "os", "fault"} {
 		f := c.Flags().Lookup(name)
@@ -93,6 +97,8 @@ func (a *app) resumeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "resume [RUN]",
 		Short: "Go on with a run where it stopped (default: the latest that did not end well)",
+		Long: "Goes on with a run where it stopped: what was done and still holds is not done again. Playbook, inventory and options are\n" +
+			"those of the run, options given now win. Secrets are in no record of a run: give them again.",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg.State = a.state

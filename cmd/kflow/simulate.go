@@ -43,6 +43,10 @@ func (a *app) simulateCommand() *cobra.Command {
 			"made for the groups of the playbook. Faults can be injected: TASK@HOST:KIND[:ARGUMENT], where TASK or HOST may be left\n" +
 			"out. Kinds: fail[:N|forever], lost[:N], drop[:N], slow[:FACTOR], unreachable[:N|forever], reboot, disk-full,\n" +
 			"clock[:DURATION], corrupt[:N], expired, kill; controller:kill:EVENT kills the controller at an event.",
+		Example: `  kflow simulate playbooks/ha-containerd.yaml --again
+  kflow simulate playbooks/ha-containerd.yaml --hosts workers=50 --os debian12,rocky9
+  kflow simulate playbooks/ha-containerd.yaml --fault join_control_plane@k8s-mn02:unreachable:forever --resume-after 3h
+  kflow simulate playbooks/ha-containerd.yaml --sweep=20`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg.Playbook = args[0]
@@ -54,11 +58,11 @@ func (a *app) simulateCommand() *cobra.Command {
 	a.runFlags(c, &cfg)
 	a.rehearsalFlags(c, &r)
 	f := c.Flags()
-	f.StringVar(&r.file, "faults", "", "file with a fault per line")
-	f.Float64Var(&r.speed, "speed", 0, "simulated seconds per real one, to watch it; 0 = as fast as it goes")
+	f.StringVar(&r.file, "faults", "", "YAML `FILE` with a list of faults")
+	f.Float64Var(&r.speed, "speed", 0, "`N` simulated seconds per real one, to watch it; 0 = as fast as it goes")
 	f.DurationVar(&r.resumeAfter, "resume-after", 0, "when the run has failed: heal all faults, let this much simulated time go by, resume")
 	f.BoolVar(&r.again, "again", false, "run a second time on the same hosts, which should change nothing")
-	f.IntVar(&r.sweep, "sweep", 0, "try every kind of fault at every instance: fail, heal, resume; --sweep=N only every Nth")
+	f.IntVar(&r.sweep, "sweep", 0, "try every kind of fault at every instance: fail, heal, resume; --sweep=`N` only every Nth")
 	f.Lookup("sweep").NoOptDefVal = "1"
 	f.BoolVar(&r.fast, "fast", false, "use all cores; events of the same moment may come in another order each time")
 	return c
@@ -67,10 +71,10 @@ func (a *app) simulateCommand() *cobra.Command {
 // rehearsalFlags are those that `kflow run --simulate` has too.
 func (a *app) rehearsalFlags(c *cobra.Command, r *rehearsal) {
 	f := c.Flags()
-	f.StringArrayVar(&r.hosts, "hosts", nil, "GROUP=N simulated hosts; can be repeated")
-	f.Uint64Var(&r.seed, "seed", 1, "the same seed gives the same run")
-	f.StringSliceVar(&r.os, "os", nil, "operating systems of the hosts, in turn: rocky9, debian12, ubuntu24.04, centos7")
-	f.StringArrayVar(&r.faults, "fault", nil, "TASK@HOST:KIND[:ARGUMENT] that goes wrong; can be repeated")
+	f.StringArrayVar(&r.hosts, "hosts", nil, "`GROUP=N` simulated hosts; can be repeated")
+	f.Uint64Var(&r.seed, "seed", 1, "`N`: the same seed gives the same run")
+	f.StringSliceVar(&r.os, "os", nil, "`LIST` of operating systems of the hosts, in turn: rocky9, debian12, ubuntu24.04, centos7")
+	f.StringArrayVar(&r.faults, "fault", nil, "`TASK@HOST:KIND[:ARGUMENT]` that goes wrong; can be repeated")
 }
 
 // rehearse runs the playbook in a simulated world.
