@@ -105,6 +105,8 @@ func TestShipped(t *testing.T) {
 			"calico_version=3.26.3", "calico_ipip=Never", "calico_ip_autodetection=interface=enp0s3", "docker_repository=https://mirrors.ustc.edu.cn/docker-ce/linux",
 			"docker_data_root=/data/docker", `extra_hosts={"harbor": "192.168.1.13"}`, "service_subnet=10.0.0.0/12", "proxy_mode=iptables"}},
 		{"centos7-docker", "centos7-docker", "centos7", nil},
+		{"minikube", "minikube", "ubuntu24.04", nil},
+		{"minikube on Rocky", "minikube", "rocky9", []string{"image_repository=registry.aliyuncs.com/google_containers", "metrics_server=false"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := open(t, "../../playbooks/"+c.playbook+".yaml", nil, c.set...)

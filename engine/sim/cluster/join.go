@@ -119,6 +119,9 @@ func (n *Network) taken(c *Cluster, name string, h *host.Host) bool {
 // register makes a node known.
 func (n *Network) register(c *Cluster, name string, h *host.Host, control bool) {
 	version := "v" + versionOf(h, "kubelet")
+	if version == "v" { // minikube brings its own
+		version = c.version
+	}
 	now := h.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()

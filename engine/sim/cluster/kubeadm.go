@@ -17,7 +17,7 @@ const (
 
 // Programs are the programs that need the network: kubeadm and kubectl.
 func (n *Network) Programs() map[string]host.Program {
-	return map[string]host.Program{"kubeadm": n.kubeadm, "kubectl": n.kubectl, "kubelet": n.kubelet}
+	return map[string]host.Program{"kubeadm": n.kubeadm, "kubectl": n.kubectl, "kubelet": n.kubelet, "minikube": n.minikube}
 }
 
 func (n *Network) kubelet(p *host.Proc) int {

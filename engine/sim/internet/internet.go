@@ -62,7 +62,7 @@ func (i *Internet) file(url string) string {
 // transfer is how long the real file takes at 20 MB/s.
 func transfer(name string) time.Duration {
 	for part, t := range map[string]time.Duration{"containerd-": 2300 * time.Millisecond, "cni-plugins": 2100 * time.Millisecond, "runc.amd64": 500 * time.Millisecond,
-		"nerdctl": 600 * time.Millisecond, "buildkit": 2600 * time.Millisecond, "docker": 3500 * time.Millisecond} {
+		"nerdctl": 600 * time.Millisecond, "buildkit": 2600 * time.Millisecond, "docker": 3500 * time.Millisecond, "minikube-": 6 * time.Second} {
 		if strings.Contains(name, part) && !IsChecksum(name) {
 			return t
 		}
@@ -110,7 +110,7 @@ func sums(url string) string {
 	}
 	var out strings.Builder
 	names := []string{base}
-	if path.Ext(path.Base(base)) == "" { // runc.sha256sum has all architectures
+	if name := path.Base(base); path.Ext(name) == "" && !strings.Contains(name, "-") { // runc.sha256sum has all architectures
 		names = []string{base + ".amd64", base + ".arm64"}
 	}
 	for _, n := range names {
