@@ -133,10 +133,13 @@ func (c *checker) parameters() {
 }
 
 func (c *checker) checkLeaf(l *plan.Leaf) {
-	for i, h := range l.Hosts {
-		if i > 0 && !c.sketches.PerHost(l.Task) {
-			return
+	looked := map[plan.SketchKey]bool{}
+	for _, h := range l.Hosts {
+		key := c.sketches.Key(l.Task, h)
+		if looked[key] {
+			continue
 		}
+		looked[key] = true
 		for _, s := range c.sketches.Of(l, h) {
 			if !s.Complete {
 				continue

@@ -23,28 +23,61 @@ type Sketch struct {
 
 // Sketches makes sketches, each once. It is not safe for concurrent use.
 type Sketches struct {
-	plan    *Plan
-	perHost map[*playbook.Task]bool
-	made    map[sketchKey][]Sketch
-	skipped map[sketchKey]bool
+	plan  *Plan
+	reads map[*playbook.Task]*reads
+	made  map[SketchKey][]Sketch
 }
 
-type sketchKey struct {
-	task *playbook.Task
-	host int // NoHost where all hosts are alike
+// SketchKey is the same for the hosts on which the sketches of a task are the same.
+type SketchKey struct {
+	task  *playbook.Task
+	host  int    // where it is not known what is alike
+	alike string // what it reads of its host, as far as that is known before the host is reached
 }
 
 // NewSketches returns an empty collection.
 func NewSketches(p *Plan) *Sketches {
-	return &Sketches{plan: p, perHost: map[*playbook.Task]bool{}, made: map[sketchKey][]Sketch{}, skipped: map[sketchKey]bool{}}
+	return &Sketches{plan: p, reads: map[*playbook.Task]*reads{}, made: map[SketchKey][]Sketch{}}
+}
+
+// Key tells hosts apart on which a task has other sketches.
+func (s *Sketches) Key(t *playbook.Task, host int) SketchKey {
+	of := s.reads[t]
+	if of == nil {
+		of = s.plan.readsBefore(t)
+		s.reads[t] = of
+	}
+	switch {
+	case host == NoHost, !of.whole && len(of.host) == 0:
+		return SketchKey{task: t, host: NoHost}
+	case of.whole:
+		return SketchKey{task: t, host: host}
+	}
+	var alike strings.Builder
+	value := s.plan.seen.of(s.plan, host, nil, false)
+	for _, path := range of.host {
+		if !appendScalar(&alike, value, path) {
+			return SketchKey{task: t, host: host}
+		}
+	}
+	return SketchKey{task: t, host: NoHost, alike: alike.String()}
+}
+
+// readsBefore is what a task and its conditions read of a host before that is reached: no facts.
+func (p *Plan) readsBefore(t *playbook.Task) *reads {
+	r := &reader{Plan: p, out: &reads{}, lazy: true}
+	r.value(t.ForEach)
+	r.value(t.Params)
+	for _, c := range t.Conditions() {
+		r.code(c.Refs(), c.Site, c.Text())
+	}
+	r.out.host = slices.DeleteFunc(r.out.host, func(path []string) bool { return path[0] == "facts" })
+	return r.out
 }
 
 // Of are the sketches of a leaf on a host, one for each turn of for_each: none where it is known to be skipped.
 func (s *Sketches) Of(l *Leaf, host int) []Sketch {
-	key := sketchKey{l.Task, NoHost}
-	if s.PerHost(l.Task) {
-		key.host = host
-	}
+	key := s.Key(l.Task, host)
 	if made, ok := s.made[key]; ok {
 		return made
 	}
@@ -54,17 +87,6 @@ func (s *Sketches) Of(l *Leaf, host int) []Sketch {
 	}
 	s.made[key] = out
 	return out
-}
-
-// PerHost tells whether what is known of a leaf may differ between hosts.
-func (s *Sketches) PerHost(t *playbook.Task) bool {
-	is, known := s.perHost[t]
-	if !known {
-		is = t.Params.PerHost() || t.ForEach.PerHost() ||
-			slices.ContainsFunc(t.Conditions(), func(c *playbook.Code) bool { return c.PerHost() })
-		s.perHost[t] = is
-	}
-	return is
 }
 
 // Skipped tells whether a condition of the task or of what is around it is known to be false on the host. One that

@@ -150,3 +150,28 @@ func TestConstantOutputsOfPartsAreKept(t *testing.T) {
 		t.Errorf("%d computations of %q", computed, got)
 	}
 }
+
+// Before hosts are reached a task is looked at once for all hosts that are alike in what it reads of them.
+func TestHostsThatAreAlikeHaveOneSketch(t *testing.T) {
+	for text, want := range map[string]func(n int) int{
+		`noop: "${{ host.facts.arch }}"`:                             func(int) int { return 1 },
+		`noop: "${{ len(hosts) }}"`:                                  func(int) int { return 1 },
+		`noop: 1, when: "host.vars.zone == 'a'"`:                     func(int) int { return 2 },
+		`noop: "${{ host.vars.zone }}${{ host.facts.os.family }}"`:   func(int) int { return 2 },
+		`noop: "${{ host.name }}"`:                                   func(n int) int { return n },
+		`noop: "${{ 'workers' in host.groups }}"`:                    func(n int) int { return n },
+		`noop: "${{ tasks.a.status }}"`:                              func(int) int { return 1 },
+		`for_each: "[1, 2]", noop: "${{ item }}${{ host.node_ip }}"`: func(n int) int { return n },
+	} {
+		for _, n := range []int{4, 60} {
+			p := site{text: "tasks: [{id: a, noop: 1}, {id: b, needs: [a], " + text + "}]\n" + manyHosts(n)}.plan(t)
+			s, keys := plan.NewSketches(p), map[plan.SketchKey]bool{}
+			for h := range p.Hosts {
+				keys[s.Key(p.Leaves[1].Task, h)] = true
+			}
+			if len(keys) != want(n) {
+				t.Errorf("%s: %d sketches for %d hosts, want %d", text, len(keys), n, want(n))
+			}
+		}
+	}
+}

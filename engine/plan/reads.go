@@ -11,6 +11,7 @@ import (
 // reads says what a value depends on of all that may differ: between hosts, and from one moment to the next.
 type reads struct {
 	unknown bool       // of something that can't be told apart: outputs of tasks, files whose name is computed
+	whole   bool       // of its host as a whole
 	lists   bool       // of lists of hosts, and so of the facts of all
 	host    [][]string // of these members of its host
 }
@@ -85,7 +86,7 @@ func (r *reader) ref(ref expr.Ref, site playbook.Site) {
 	case "run":
 	case "host":
 		if len(ref.Path) == 0 {
-			r.out.unknown = true
+			r.out.unknown, r.out.whole = true, true
 			return
 		}
 		if !slices.ContainsFunc(r.out.host, func(p []string) bool { return slices.Equal(p, ref.Path) }) {

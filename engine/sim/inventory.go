@@ -65,6 +65,7 @@ func (s Sizes) Inventory(pb *playbook.Playbook, given *inventory.Inventory) (*in
 type maker struct {
 	inv  *inventory.Inventory
 	next netip.Addr
+	at   map[string]int // place of each host in inv.Hosts
 }
 
 // take takes hosts over, as many of each group as are wanted.
@@ -103,6 +104,10 @@ func (m *maker) address() string {
 }
 
 func (m *maker) add(h inventory.Host) {
+	if m.at == nil {
+		m.at = map[string]int{}
+	}
+	m.at[h.Name] = len(m.inv.Hosts)
 	m.inv.Hosts = append(m.inv.Hosts, h)
 	for _, name := range h.Groups {
 		i := slices.IndexFunc(m.inv.Groups, func(g inventory.Group) bool { return g.Name == name })
@@ -152,9 +157,8 @@ func (m *maker) make(group, name string) {
 		h.Groups = []string{group}
 	}
 	if have := m.inv.Group(group); len(have) > 0 {
-		if last, ok := m.inv.Host(have[len(have)-1]); ok {
-			h.Vars, h.Groups = last.Vars, last.Groups
-		}
+		last := m.inv.Hosts[m.at[have[len(have)-1]]]
+		h.Vars, h.Groups = last.Vars, last.Groups
 	}
 	m.add(h)
 }
