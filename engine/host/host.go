@@ -46,8 +46,15 @@ type Options struct {
 	Controller task.Controller // nil: its methods fail
 	Source     Source          // nil: only inline content can be opened
 	Store      *Store          // nil: content is fetched each time it is opened
-	Grace      time.Duration   // between SIGTERM and SIGKILL; 0 = 10 s
+	Grace      time.Duration   // between SIGTERM and SIGKILL; 0 = DefaultGrace
+
+	// Started is told of each program that may change the host when it has started, with the process that leads its group;
+	// what it returns is called when the program has ended.
+	Started func(pid int) (ended func())
 }
+
+// DefaultGrace is how long a program has to end after SIGTERM.
+const DefaultGrace = 10 * time.Second
 
 // Machine is the machine this process runs on. Use New.
 type Machine struct {
@@ -63,7 +70,7 @@ var _ task.Host = (*Machine)(nil)
 // New returns the machine this process runs on.
 func New(o Options) *Machine {
 	if o.Grace == 0 {
-		o.Grace = 10 * time.Second
+		o.Grace = DefaultGrace
 	}
 	m := &Machine{o: o, names: newNames("/etc/passwd", "/etc/group"), client: sync.OnceValue(newTransport)}
 	m.SetFacts(o.Facts)

@@ -42,9 +42,14 @@ func (m *Machine) run(ctx context.Context, c task.Command, emit func(string)) (t
 	if err := cmd.Start(); err != nil {
 		return task.Output{}, startError(c, err)
 	}
+	ended := func() {}
+	if m.o.Started != nil && !c.ReadOnly {
+		ended = m.o.Started(cmd.Process.Pid)
+	}
 	stop := m.killer(ctx, cmd.Process.Pid)
 	err = cmd.Wait()
 	stop()
+	ended()
 	out := task.Output{Stdout: stdout.finish(), Stderr: stderr.finish()}
 	out.Code, err = exitCode(cmd, err)
 	if err == nil && ctx.Err() != nil && out.Code != 0 {

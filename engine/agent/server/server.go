@@ -8,6 +8,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,10 @@ func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer release()
-	s := &server{o: o}
+	s := &server{o: o, programs: o.programs()}
+	if err := s.programs.endLeft(ctx, cmp.Or(o.Grace, host.DefaultGrace), o.Nonce, out); err != nil {
+		return err
+	}
 	s.remote = newRemote()
 	f, err := s.machine(ctx)
 	if err != nil {
@@ -88,7 +92,7 @@ func (s *server) machine(ctx context.Context) (f *task.Facts, err error) {
 		s.host, f, err = s.o.Machine(ctx, s.remote)
 		return f, err
 	}
-	m := host.New(host.Options{Controller: s.remote, Source: s.remote, Store: s.store(), Grace: s.o.Grace})
+	m := host.New(host.Options{Controller: s.remote, Source: s.remote, Store: s.store(), Grace: s.o.Grace, Started: s.programs.started})
 	if f, err = facts.Gather(ctx, m, s.o.Prefer...); err != nil {
 		return nil, err
 	}
@@ -151,10 +155,11 @@ func (l *listener) Read(p []byte) (int, error) {
 }
 
 type server struct {
-	o      Options
-	host   task.Host
-	remote *remote
-	peer   *wire.Peer
+	o        Options
+	host     task.Host
+	remote   *remote
+	peer     *wire.Peer
+	programs programs
 }
 
 func (s *server) store() *host.Store {

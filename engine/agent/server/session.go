@@ -57,6 +57,18 @@ func (o Options) sessions() string {
 	return ""
 }
 
+// programs are those of the session, where it has a place to note them.
+func (o Options) programs() programs {
+	if o.Session == "" || o.sessions() == "" {
+		return programs{}
+	}
+	dir := filepath.Join(o.sessions(), filepath.Base(o.Session)+".programs")
+	if os.MkdirAll(dir, 0o700) != nil {
+		return programs{}
+	}
+	return programs{dir}
+}
+
 func writeAt(f *os.File, text string) error {
 	_, err := f.WriteAt([]byte(text), 0)
 	return err

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -215,7 +214,13 @@ func TestAnAgentThatIsKilledIsStartedAgain(t *testing.T) {
 		_, err := c.Do(t.Context(), request("hold", map[string]string{"file": file}), nil)
 		done <- err
 	}()
-	eventually(t, "its program runs", func() bool { _, err := os.Stat(file); return err == nil })
+	var pid string
+	eventually(t, "its program runs, and is noted", func() bool {
+		b, _ := os.ReadFile(file)
+		pid = strings.TrimSpace(string(b))
+		notes, _ := filepath.Glob(filepath.Join(runDir(), "sessions", "*.programs", pid))
+		return pid != "" && len(notes) == 1
+	})
 	c.(*agentConn).live.kill()
 	err := <-done
 	if u, ok := transport.AsUnreachable(err); !ok || u.Stage != transport.Lost || !strings.Contains(err.Error(), "killed") {
@@ -224,9 +229,9 @@ func TestAnAgentThatIsKilledIsStartedAgain(t *testing.T) {
 	if out, err := c.Do(t.Context(), request("put", map[string]string{"path": "/etc/hostname"}), nil); err != nil || out.Failure != nil {
 		t.Errorf("%+v, %v", out, err)
 	}
-	if b, err := os.ReadFile(file); err == nil {
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
-		syscall.Kill(-pid, syscall.SIGKILL) // nobody was left to end it
+	group, err := strconv.Atoi(pid)
+	if left := runningIn(t, group); err != nil || len(left) > 0 {
+		t.Errorf("another agent works on the host, and of the killed one's programs still run %v (%v)", left, err)
 	}
 }
 
