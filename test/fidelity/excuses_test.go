@@ -61,10 +61,10 @@ func (x *excuses) without(left *excuse, name string, lines []string) []string {
 }
 
 // needed notes which excuses hide a difference here.
-func (x *excuses) needed(name string, real, sim []string) {
+func (x *excuses) needed(name string, onLab, inSim []string) {
 	for _, e := range x.all {
 		if e.of(name) && !e.used {
-			e.used = !slices.Equal(x.without(e, name, real), x.without(e, name, sim))
+			e.used = !slices.Equal(x.without(e, name, onLab), x.without(e, name, inSim))
 		}
 	}
 }

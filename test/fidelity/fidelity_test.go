@@ -60,10 +60,10 @@ func TestFidelity(t *testing.T) {
 	for _, file := range playbooks {
 		c := readCase(t, file)
 		t.Run(c.name, func(t *testing.T) {
-			real, sim := c.on(t, l), c.on(t, s)
-			all.compare(t, real, sim)
+			onLab, inSim := c.on(t, l), c.on(t, s)
+			all.compare(t, onLab, inSim)
 			compared++
-			instances += strings.Count(strings.Join(real, "\n"), "\nended ")
+			instances += strings.Count(strings.Join(onLab, "\n"), "\nended ")
 		})
 	}
 	if compared < len(playbooks) {
@@ -217,10 +217,10 @@ func (r *record) state(s state) {
 }
 
 // compare fails with the difference between the two, but for what is excused.
-func (x *excuses) compare(t *testing.T, real, sim []string) {
+func (x *excuses) compare(t *testing.T, onLab, inSim []string) {
 	t.Helper()
-	if d := cmp.Diff(x.apply(t.Name(), real), x.apply(t.Name(), sim)); d != "" {
+	if d := cmp.Diff(x.apply(t.Name(), onLab), x.apply(t.Name(), inSim)); d != "" {
 		t.Errorf("-lab +simulated:\n%s", d)
 	}
-	x.needed(t.Name(), real, sim)
+	x.needed(t.Name(), onLab, inSim)
 }
