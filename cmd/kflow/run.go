@@ -53,7 +53,7 @@ func (a *app) runCommand() *cobra.Command {
   kflow run playbooks/ha-containerd.yaml --dry-run     # what would run; reaches no host
   kflow run playbooks/ha-containerd.yaml --simulate    # on simulated hosts
   kflow run --plan tonight.plan                        # what kflow plan --out wrote`,
-		Args:  cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg.State = a.state
 			if (len(args) == 1) == (cfg.Plan != "") {
@@ -99,7 +99,7 @@ func (a *app) resumeCommand() *cobra.Command {
 		Short: "Go on with a run where it stopped (default: the latest that did not end well)",
 		Long: "Goes on with a run where it stopped: what was done and still holds is not done again. Playbook, inventory and options are\n" +
 			"those of the run, options given now win. Secrets are in no record of a run: give them again.",
-		Args:  cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg.State = a.state
 			if len(args) > 0 {
