@@ -97,13 +97,21 @@ type Entry struct {
 
 // names are the names of an entry with a package manager.
 func (e Entry) names(manager string) []string {
-	lists := map[string][]task.Strings{"apt": {e.Apt}, "dnf": {e.Dnf, e.Yum}, "yum": {e.Yum, e.Dnf}}[manager]
-	for _, l := range lists {
-		if len(l) > 0 {
-			return l
-		}
+	var first, second task.Strings
+	switch manager {
+	case "apt":
+		first = e.Apt
+	case "dnf":
+		first, second = e.Dnf, e.Yum
+	case "yum":
+		first, second = e.Yum, e.Dnf
 	}
-	if e.Name != "" {
+	switch {
+	case len(first) > 0:
+		return first
+	case len(second) > 0:
+		return second
+	case e.Name != "":
 		return []string{e.Name}
 	}
 	return nil

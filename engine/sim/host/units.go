@@ -191,7 +191,9 @@ func (h *Host) showUnit(p *Proc, name string, wanted []string) {
 	}
 	for _, key := range wanted {
 		if value, known := values[key]; known {
-			p.Printf("%s=%s\n", key, value)
+			for _, s := range [...]string{key, "=", value, "\n"} {
+				p.out.WriteString(s)
+			}
 		}
 	}
 }
