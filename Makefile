@@ -70,7 +70,7 @@ lab-down: ## stop the lab's hosts; leaves nothing behind
 
 .PHONY: cluster
 cluster: build lab-up ## the main job for real: a highly available cluster on five lab hosts
-	test/lab/lab.sh exec $(CURDIR)/bin/kflow run test/lab/site.yaml -i "$${LAB_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/kflow-lab}/run/inventory.yaml"
+	test/lab/lab.sh exec $(CURDIR)/bin/kflow run test/lab/site.yaml -i "$$(test/lab/lab.sh inventory)"
 
 .PHONY: e2e
 e2e: build lab ## acceptance tests on the lab's real hosts (root)

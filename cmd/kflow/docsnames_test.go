@@ -280,6 +280,9 @@ func TestProceduresNameEveryTask(t *testing.T) {
 			t.Fatalf("%s: %v", name, diags.Err())
 		}
 		text := docText(t, "docs/procedures/"+name+".md")
+		if !strings.Contains(docText(t, "README.md"), "(docs/procedures/"+name+".md)") {
+			t.Errorf("README.md does not lead to docs/procedures/%s.md", name)
+		}
 		for _, task := range pb.All() {
 			if task.Leaf() && !namesTask(text, task) {
 				t.Errorf("docs/procedures/%s.md does not name `%s`", name, task.Path)
