@@ -24,10 +24,10 @@ func scanTOML(src string) (*tomlDoc, error) {
 		s.blanks()
 		indent := src[start:s.pos]
 		var err error
-		switch c := s.peek(); {
-		case c == '\n' || c == '\r' || c == '#' || c == 0:
+		switch s.peek() {
+		case '\n', '\r', '#', 0:
 			s.line()
-		case c == '[':
+		case '[':
 			err = s.header(start, indent)
 		default:
 			err = s.keyValue(start, indent)
