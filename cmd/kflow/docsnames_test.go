@@ -165,6 +165,9 @@ func TestDocsNameEveryCommand(t *testing.T) {
 	visit(a.root())
 	for _, code := range []int{engine.ExitOK, engine.ExitUsage, engine.ExitChanges, engine.ExitFailed, engine.ExitUnreachable, engine.ExitLocked,
 		engine.ExitInterrupted} {
+		if !regexp.MustCompile(`[:,] ` + strconv.Itoa(code) + ` [a-z]`).MatchString(a.root().Long) {
+			t.Errorf("kflow --help: the exit code %d is missing", code)
+		}
 		for _, page := range []string{"README.md", "docs/running.md"} {
 			if !strings.Contains(docText(t, page), "\n| "+strconv.Itoa(code)+" | ") {
 				t.Errorf("%s: the exit code %d is missing", page, code)

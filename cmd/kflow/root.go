@@ -38,8 +38,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "kflow",
-		Short:         "Carry out playbooks: checked before anything is touched, on all hosts at once, resumable",
+		Use:   "kflow",
+		Short: "Carry out playbooks: checked before anything is touched, on all hosts at once, resumable",
+		Long: "Carries out playbooks: checked before anything is touched, on all hosts at once, resumable.\n\n" +
+			"Exit codes: 0 all is well, 1 command line, playbook or inventory is wrong, 2 a plan has changes, 3 tasks failed, 4 a host was\n" +
+			"unreachable, 5 another run holds the inventory or a host, 130 interrupted. After 3, 4 and 130: kflow resume.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version,
