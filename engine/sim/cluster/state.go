@@ -228,12 +228,12 @@ func number(text, pattern string) int {
 func (n *Network) Expire() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	any := false
+	had := false
 	for _, c := range n.clusters {
-		any = any || len(c.tokens) > 0 || c.key != ""
+		had = had || len(c.tokens) > 0 || c.key != ""
 		clear(c.tokens)
 		c.keyUntil = time.Time{}
 		c.key = ""
 	}
-	return any
+	return had
 }

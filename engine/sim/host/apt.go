@@ -84,7 +84,8 @@ func (p *Proc) aptInstall(flags map[string]string, args []string) int {
 		}
 		t.add(w)
 	}
-	for _, w := range t.missing {
+	if len(t.missing) > 0 {
+		w := t.missing[0]
 		if w.version != "" {
 			p.Errorf("E: Version '%s' for '%s' was not found\n", w.version, w.name)
 		} else {
