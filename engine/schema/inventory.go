@@ -25,7 +25,9 @@ func inventorySchema() node {
 	}
 }
 
-func inventoryDefinitions() node { return node{"host": hostSchema(), "ssh": about(sshSchema(), "How the host is reached over SSH, where ~/.ssh/config does not say it.")} }
+func inventoryDefinitions() node {
+	return node{"host": hostSchema(), "ssh": about(sshSchema(), "How the host is reached over SSH, where ~/.ssh/config does not say it.")}
+}
 
 // section is a map with known keys that may be empty.
 func section(properties node) node {
