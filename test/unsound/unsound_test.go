@@ -15,6 +15,7 @@ import (
 
 	"github.com/kflow/kflow/engine"
 	"github.com/kflow/kflow/engine/diag"
+	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks"
 )
 
@@ -72,6 +73,42 @@ func TestEachIsFoundByItsRule(t *testing.T) {
 	}
 	if n < 20 {
 		t.Errorf("only %d playbooks", n)
+	}
+}
+
+// TestEveryRuleHasAPlaybook: a rule that nothing shows could find nothing at all. Each says its fact and where it is from.
+func TestEveryRuleHasAPlaybook(t *testing.T) {
+	shown := map[string]bool{}
+	files, _ := filepath.Glob("*.yaml")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(string(text), "# rules:") {
+			for _, rule := range wanted(string(text)) {
+				shown[rule] = true
+			}
+		}
+	}
+	n := 0
+	for _, k := range tasks.All().Kinds() {
+		coupler, ok := k.New().(task.Coupler)
+		if !ok {
+			continue
+		}
+		for _, c := range coupler.Couplings() {
+			n++
+			if !shown[c.Rule] {
+				t.Errorf("rule %s of %s: no playbook here shows it", c.Rule, k.Name)
+			}
+			if len(c.Fact) < 20 || c.Source == "" {
+				t.Errorf("rule %s: the fact %q, its source %q", c.Rule, c.Fact, c.Source)
+			}
+		}
+	}
+	if n < 15 || !shown["race"] {
+		t.Errorf("%d rules, race shown: %t", n, shown["race"])
 	}
 }
 
