@@ -42,7 +42,7 @@ type Masker struct {
 
 // New returns a Masker for secrets.
 func New(secrets ...string) *Masker {
-	m := &Masker{known: map[string]bool{}}
+	m := &Masker{}
 	m.Learn(secrets...)
 	return m
 }
@@ -53,9 +53,13 @@ func (m *Masker) Learn(secrets ...string) {
 	defer m.mu.Unlock()
 	learned := false
 	for _, s := range secrets {
-		if len(s) >= MinSecret && !m.known[s] {
-			m.known[s], learned = true, true
+		if len(s) < MinSecret || m.known[s] {
+			continue
 		}
+		if m.known == nil {
+			m.known = map[string]bool{}
+		}
+		m.known[s], learned = true, true
 	}
 	if !learned {
 		return

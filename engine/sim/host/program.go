@@ -117,6 +117,9 @@ func (h *Host) Which(name string) string {
 		if n := h.files.in(dir, name); n != nil && n.mode&fs.ModeSymlink == 0 {
 			return dir + name
 		}
+		if h.files.isDir(strings.TrimSuffix(dir, "/")) && h.files.in(dir, name) == nil {
+			continue
+		}
 		if at := dir + name; h.files.exists(at) {
 			return at
 		}

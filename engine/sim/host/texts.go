@@ -46,8 +46,9 @@ func (t *Texts) nodeOf(n node) nodeID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if id = t.nodes[n]; id == 0 {
+		kept := n
 		id = nodeID(len(t.byNode))
-		t.nodes[n], t.byNode = id, append(t.byNode, &n)
+		t.nodes[n], t.byNode = id, append(t.byNode, &kept)
 	}
 	return id
 }
