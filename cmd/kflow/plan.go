@@ -35,12 +35,13 @@ func (a *app) planCommand() *cobra.Command {
 			if err := a.showPlan(p, list); err != nil {
 				return err
 			}
+			code := planned(list)
 			if out != "" {
 				if err := p.SavePlan(out, list, time.Now()); err != nil {
-					return err
+					return unsaved(code, err)
 				}
 			}
-			return planned(list)
+			return code
 		},
 	}
 	a.sourceFlags(c, &cfg)
@@ -48,6 +49,15 @@ func (a *app) planCommand() *cobra.Command {
 	c.Flags().Lookup("output").Usage = "`FORMAT`: plain, json (one instance per line), or the graph coloured by the plan: text, dot, mermaid, svg"
 	c.Flags().StringVar(&out, "out", "", "write the plan to `FILE`, for kflow run --plan FILE")
 	return c
+}
+
+// unsaved is the end of a plan that could not be written: what it foresees says more than that.
+func unsaved(code error, err error) error {
+	var exit *engine.ExitError
+	if errors.As(code, &exit) && exit.Code != engine.ExitChanges {
+		return &engine.ExitError{Code: exit.Code, Err: err}
+	}
+	return err
 }
 
 // planned is the exit code of a plan.
