@@ -1,6 +1,8 @@
 package host
 
 import (
+	"archive/tar"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -167,9 +169,39 @@ func ctr(p *Proc) int {
 		return 0
 	case "import":
 		p.Take(2 * time.Second)
-		return 0
+		return p.importImages(words[len(words)-1])
 	}
 	return p.Unknown()
+}
+
+// importImages takes the images of a docker archive, under the names it has for them.
+func (p *Proc) importImages(file string) int {
+	text, err := p.Host.read(file)
+	if err != nil {
+		return p.Fail("ctr: open %s: no such file or directory", file)
+	}
+	var manifest []struct{ RepoTags []string }
+	r := tar.NewReader(strings.NewReader(text))
+	for h, err := r.Next(); err == nil; h, err = r.Next() {
+		if h.Name != "manifest.json" {
+			continue
+		}
+		if err := json.NewDecoder(r).Decode(&manifest); err != nil {
+			return p.Fail("ctr: %v", err)
+		}
+	}
+	if len(manifest) == 0 {
+		return p.Fail("ctr: unrecognized image format (what an archive holds that the simulator has made up, nobody can know)")
+	}
+	p.Host.mu.Lock()
+	defer p.Host.mu.Unlock()
+	for _, m := range manifest {
+		for _, name := range m.RepoTags {
+			p.Host.images[p.Host.share(name)] = true
+			p.Printf("unpacking %s...done\n", name)
+		}
+	}
+	return 0
 }
 
 func crictl(p *Proc) int {
