@@ -90,7 +90,7 @@ func (h *Host) bootUnits(known []string) {
 		if u == nil || masked {
 			return
 		}
-		for _, need := range strings.Fields(setting(u.loaded, "Requires")) {
+		for _, need := range strings.Fields(setting(u.loaded, "Requires") + " " + setting(u.loaded, "Wants")) {
 			start(need)
 		}
 		for _, other := range strings.Fields(setting(u.loaded, "After")) {

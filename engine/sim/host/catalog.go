@@ -102,7 +102,9 @@ func (im *Image) dockerPackages(add func(string, pkg)) {
 		units: []string{"containerd.service"}, takes: 4 * time.Second})
 	needs := []string{"containerd.io", "docker-ce-cli"}
 	socket := pkgFile{"/usr/lib/systemd/system/docker.socket", "[Unit]\nDescription=Docker Socket for the API\n[Socket]\nListenStream=/run/docker.sock\n[Install]\nWantedBy=sockets.target\n", 0o644}
-	files := append(daemon("/usr/bin/dockerd", "docker"), socket)
+	unit := pkgFile{"/usr/lib/systemd/system/docker.service", strings.Replace(unitText("docker", "/usr/bin/dockerd"), "[Service]",
+		"After=network-online.target docker.socket firewalld.service containerd.service\nWants=network-online.target containerd.service\nRequires=docker.socket\n[Service]", 1), 0o644}
+	files := []pkgFile{{"/usr/bin/dockerd", "simulated docker\n", 0o755}, unit, socket}
 	cli := pkg{name: "docker-ce-cli", origin: docker, files: program("docker"), takes: 3 * time.Second}
 	engine := pkg{name: "docker-ce", origin: docker, files: files, units: []string{"docker.service"}, needs: needs, takes: 5 * time.Second}
 	for _, version := range []string{"26.1.4", "24.0.9", "20.10.24", "18.06.1.ce"} {
@@ -238,7 +240,7 @@ func (h *Host) put(p *pkg, version string) error {
 	files, _ := p.parts(version)
 	for _, f := range files {
 		text := f.text
-		if len(p.versions) == 0 || p.origin == docker && f.mode == 0o755 {
+		if f.mode == 0o755 && !strings.Contains(text, "version ") {
 			text = strings.TrimSpace(text) + " version " + plainVersion(version) + "\n"
 		}
 		if strings.HasPrefix(f.path, "/etc/") && h.Exists(f.path) {

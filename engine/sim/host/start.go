@@ -45,8 +45,16 @@ func startTime(name string) time.Duration {
 	return 400 * time.Millisecond
 }
 
-// startNeeds starts what a unit requires.
+// startNeeds starts what a unit requires, and what it wants as far as that is there.
 func (h *Host) startNeeds(p *Proc, u *unit) int {
+	for _, want := range strings.Fields(setting(u.loaded, "Wants")) {
+		h.mu.Lock()
+		there := path.Ext(want) != ".target" && h.load(want) != nil && !h.masked(want)
+		h.mu.Unlock()
+		if on, _ := h.Active(want); there && !on {
+			h.startUnit(p, "start", want)
+		}
+	}
 	for _, need := range strings.Fields(setting(u.loaded, "Requires")) {
 		if on, _ := h.Active(need); on || path.Ext(need) == ".target" {
 			continue
@@ -87,7 +95,6 @@ func (h *Host) settle(name string) {
 		_ = h.Write("/run/containerd/containerd.sock", "", 0o660|fs.ModeSocket)
 	case "docker.service":
 		_ = h.Write("/run/docker.sock", "", 0o660|fs.ModeSocket)
-		_ = h.Write("/run/containerd/containerd.sock", "", 0o660|fs.ModeSocket)
 	case "cri-docker.service":
 		_ = h.Write("/run/cri-dockerd.sock", "", 0o660|fs.ModeSocket)
 	}
