@@ -25,7 +25,7 @@ func (p *Project) expanded(g *graph.Graph, name string) (*graph.Graph, error) {
 	}
 	for _, l := range p.plan.Leaves {
 		if mine[l.Task.Path] {
-			p.needsElsewhere(l, host, mine, outside)
+			p.needsElsewhere(l, mine, outside)
 		}
 	}
 	out := &graph.Graph{Name: g.Name + " on " + name}
@@ -65,7 +65,7 @@ func (p *Project) around(l *plan.Leaf, marked map[string]bool) {
 }
 
 // needsElsewhere marks the tasks that an instance waits for and that do not run on its host.
-func (p *Project) needsElsewhere(l *plan.Leaf, host int, mine, outside map[string]bool) {
+func (p *Project) needsElsewhere(l *plan.Leaf, mine, outside map[string]bool) {
 	mark := func(e plan.Edge) {
 		from := p.plan.Leaves[e.From]
 		if e.Form == sched.AllHosts && !mine[from.Task.Path] && len(from.Hosts) > 0 {

@@ -80,6 +80,7 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	a.sourceFlags(c, &cfg)
 	a.runFlags(c, &cfg)
+	c.Flags().Lookup("output").Usage = "plain, or json: one event per line; with --dry-run the graph as text, dot, mermaid, json or svg"
 	c.Flags().BoolVar(&dry, "dry-run", false, "show the graph with what would run, reach no host")
 	c.Flags().BoolVar(&simulate, "simulate", false, "carry it out on simulated hosts (kflow simulate can do more)")
 	c.Flags().StringVar(&cfg.Plan, "plan", "", "carry out the plan in `FILE`; refused where the playbook or the hosts are not as they were")
