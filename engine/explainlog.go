@@ -111,6 +111,10 @@ func (r *reader) why(e event.Event) string {
 			return fmt.Sprintf("not asked again: it was skipped in session %d%s, and nothing it needs ran anew", r.doneIn, condition(r.done.When))
 		}
 		return fmt.Sprintf("not done again: what it did in session %d (%s) still holds; parameters and machine are the same, and nothing it needs ran anew", r.doneIn, r.doneStatus())
+	case event.Unknown:
+		if !r.started {
+			return "not done again: an earlier session has started it, and nobody saw its end"
+		}
 	case event.Cancelled:
 		return "the run was interrupted"
 	case event.Unreachable:

@@ -21,12 +21,12 @@ func unknown(why string) sched.Result {
 
 const wayOut = "If it was done, take the task out or give the command `creates` or `unless`; if it may be done twice, `rerun: safe`; then resume"
 
-// unknownError says that an action was started in an earlier session and nobody saw its end.
-type unknownError struct{ started time.Time }
-
-func (e *unknownError) Error() string {
-	return "it was started at " + e.started.Format(time.DateTime) + " and its end was not seen; an action is not done twice, " +
-		"and nothing is done on its host before somebody has looked at it. " + wayOut
+// endNotSeen says that an action was started in an earlier session and nobody saw its end.
+func endNotSeen(started time.Time) error {
+	return &job.Failure{
+		Summary: "it was started at " + started.Format(time.DateTime) + " and nobody saw its end: it may have happened, and is not done twice",
+		Hint:    "nothing is done on its host before somebody has looked at it. " + wayOut,
+	}
 }
 
 // stopHosts finds, before anything is started, the hosts on which an earlier session has left an action that may have
@@ -44,7 +44,7 @@ func (s *Session) stopHosts() error {
 			if prior == nil || l.Task.Run == playbook.OnDemand || !s.mayHaveHappened(l, in, prior) {
 				continue
 			}
-			if err := s.sched.Unknown(in, &unknownError{prior.Started}); err != nil {
+			if err := s.sched.Unknown(in, endNotSeen(prior.Started)); err != nil {
 				return err
 			}
 		}
@@ -58,7 +58,7 @@ func (s *Session) unknownAction(l *leaf, in sched.Instance, prior *checkpoint.In
 	if !s.mayHaveHappened(l, in, prior) {
 		return nil
 	}
-	return &sched.Result{Status: event.Unknown, Err: &unknownError{prior.Started}}
+	return &sched.Result{Status: event.Unknown, Err: endNotSeen(prior.Started)}
 }
 
 // bootBefore is the machine of a task that will start it anew, as long as that has not happened; nil for other tasks, and

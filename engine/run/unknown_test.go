@@ -56,7 +56,10 @@ func TestAnActionLeftUnknownStopsItsHost(t *testing.T) {
 		if n := s.machines["h1"].requests + s.machines["controller"].requests; n > 0 {
 			t.Errorf("the host that is stopped was asked for %d things", n)
 		}
-		r.fails("action@h1", "nothing is done on its host before somebody has looked at it")
+		r.fails("action@h1", "nobody saw its end: it may have happened, and is not done twice")
+		if hint := r.of(event.RunEnded)[0].Roots[0].Failure.Hint; !strings.Contains(hint, "nothing is done on its host before somebody has looked at it") {
+			t.Errorf("what to do is not said: %q", hint)
+		}
 		r.fails("member@h2", "token@h1, which it needs now, is blocked by action@h1")
 		roots := r.of(event.RunEnded)[0].Roots
 		if roots[0].Instance != "action@h1" || roots[0].Blocked != 5 {
@@ -150,7 +153,7 @@ func TestAnUnknownActionIsNotRepeated(t *testing.T) {
 				exit := map[string]int{"unknown": 3}[c.end]
 				r := s.resume("  - {id: a, "+c.task+"}\n", id).want(exit, "a@h1 "+c.end)
 				if c.end == "unknown" {
-					r.fails("a@h1", "its end was not seen; an action is not done twice")
+					r.fails("a@h1", "nobody saw its end")
 					s.resume("  - {id: a, "+c.task+"}\n", id).want(exit, "a@h1 "+c.end)
 				}
 			})
