@@ -28,6 +28,8 @@ func TestHosts(t *testing.T) {
 		{"unknown host key", unknownHostKey},
 		{"changed host key", changedHostKey},
 		{"architecture without an agent", otherArchitecture},
+		{"a login shell that hangs", hangingShell},
+		{"an agent that is killed", killedAgent},
 		{"full disk", fullDisk},
 		{"two runs at once", twoRuns},
 		{"a host is cut in mid run", hostCut},
