@@ -16,6 +16,7 @@ type Texts struct {
 	byNode []*node // 0 is nothing
 	paths  map[string]pathID
 	byPath []location // 0 is none
+	bases  map[*base][]*node
 }
 
 type (
@@ -31,7 +32,8 @@ type location struct {
 
 // NewTexts returns an empty set.
 func NewTexts() *Texts {
-	return &Texts{all: map[string]string{}, nodes: map[node]nodeID{}, byNode: []*node{nil}, paths: map[string]pathID{}, byPath: []location{{}}}
+	return &Texts{all: map[string]string{}, nodes: map[node]nodeID{}, byNode: []*node{nil}, paths: map[string]pathID{}, byPath: []location{{}},
+		bases: map[*base][]*node{}}
 }
 
 // nodeOf is the number of a node, without its time.
@@ -53,7 +55,25 @@ func (t *Texts) nodeOf(n node) nodeID {
 	return id
 }
 
-// pathOf is the number of a path; 0 = no host has anything of its own there.
+// given are the nodes of a base by the numbers of their paths.
+func (t *Texts) given(b *base) []*node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if have, ok := t.bases[b]; ok {
+		return have
+	}
+	for name := range b.nodes {
+		t.number(name)
+	}
+	list := make([]*node, len(t.byPath))
+	for name, n := range b.nodes {
+		list[t.paths[name]] = n
+	}
+	t.bases[b] = list
+	return list
+}
+
+// pathOf is the number of a path; 0 = no host has had anything there.
 func (t *Texts) pathOf(name string) pathID {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

@@ -54,6 +54,7 @@ func (b *base) put(name string, n *node) {
 // is cleaned up.
 type tree struct {
 	base  *base
+	given []*node // of base, by path
 	own   map[pathID]place
 	texts *Texts
 }
@@ -65,38 +66,32 @@ type place struct {
 }
 
 func newTree(b *base, texts *Texts) *tree {
-	return &tree{base: b, own: map[pathID]place{}, texts: texts}
+	return &tree{base: b, given: texts.given(b), own: map[pathID]place{}, texts: texts}
 }
 
 func (t *tree) at(name string) *node {
 	t.texts.mu.RLock()
-	n, ok := t.get(t.texts.paths[name])
-	t.texts.mu.RUnlock()
-	if ok {
-		return n
-	}
-	return t.base.nodes[name]
+	defer t.texts.mu.RUnlock()
+	return t.get(t.texts.paths[name])
 }
 
 // in is at for a name in a directory, which is given with its slash.
 func (t *tree) in(dir, name string) *node {
 	path := append(append(make([]byte, 0, 128), dir...), name...)
 	t.texts.mu.RLock()
-	n, ok := t.get(t.texts.paths[string(path)])
-	t.texts.mu.RUnlock()
-	if ok {
-		return n
-	}
-	return t.base.nodes[string(path)]
+	defer t.texts.mu.RUnlock()
+	return t.get(t.texts.paths[string(path)])
 }
 
-// get is what the tree itself has at a path. t.texts.mu is held.
-func (t *tree) get(id pathID) (n *node, ok bool) {
-	if id == 0 {
-		return nil, false
+// get is what is at a path. t.texts.mu is held.
+func (t *tree) get(id pathID) *node {
+	if p, ok := t.own[id]; ok {
+		return t.texts.byNode[p.node]
 	}
-	p, ok := t.own[id]
-	return t.texts.byNode[p.node], ok
+	if int(id) < len(t.given) {
+		return t.given[id]
+	}
+	return nil
 }
 
 // changed is when what is at a path was changed.
