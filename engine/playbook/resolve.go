@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"path/filepath"
+	"strings"
 
 	"github.com/kflow/kflow/engine/diag"
 	"github.com/kflow/kflow/engine/expr"
@@ -129,11 +130,43 @@ func (s *resolution) env(site Site) (expr.Env, error) {
 	return s.Envs(site)
 }
 
-// note remembers the texts of a secret.
+// note remembers the texts of a secret. Of all outputs of a task only those that its kind calls secret are some: the address
+// of a server beside a token is none.
 func (s *resolution) note(v *Value, x any) {
-	if v.Secret {
-		s.out.Secrets = leafTexts(x, s.out.Secrets)
+	if !v.Secret {
+		return
 	}
+	outputs := v.outputsOf()
+	m, ok := x.(map[string]any)
+	if outputs == nil || !ok {
+		s.out.Secrets = leafTexts(x, s.out.Secrets)
+		return
+	}
+	for name, inner := range m {
+		if f, known := outputs.Field(name); !known || f.Secret || holdsSecret(f.Type) {
+			s.out.Secrets = leafTexts(inner, s.out.Secrets)
+		}
+	}
+}
+
+// outputsOf is the type of the outputs of a task where a value is all of them and the kind says which are secret; else nil.
+func (v *Value) outputsOf() *shape.Type {
+	if v.Form != Single {
+		return nil
+	}
+	refs := v.Expr.Refs()
+	if len(refs) != 1 || refs[0].Root != "tasks" || len(refs[0].Path) != 2 || refs[0].Path[1] != "outputs" ||
+		strings.TrimSpace(v.Expr.Text()) != "tasks."+refs[0].Path[0]+".outputs" {
+		return nil
+	}
+	t := v.Site.Lookup(refs[0].Path[0])
+	if t == nil || !t.Leaf() || t.Kind.Outputs == nil {
+		return nil
+	}
+	if outputs := shape.Of(t.Kind.Outputs); holdsSecret(outputs) {
+		return outputs
+	}
+	return nil
 }
 
 func (s *resolution) list(v *Value) (any, error) {

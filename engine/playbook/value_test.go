@@ -40,7 +40,7 @@ func env() expr.Env {
 	return expr.Env{
 		"inputs": map[string]any{"password": "correct horse", "n": 3, "none": nil, "big": strings.Repeat("x", 70_000)},
 		"host":   map[string]any{"name": "w1", "facts": map[string]any{}},
-		"tasks":  map[string]any{"token": map[string]any{"outputs": map[string]any{"token": "abcdef.0123456789", "endpoint": "e:1"}}},
+		"tasks":  map[string]any{"token": map[string]any{"outputs": map[string]any{"token": "abcdef.0123456789", "endpoint": "endpoint.example:6443"}}},
 	}
 }
 
