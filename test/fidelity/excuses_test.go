@@ -27,9 +27,9 @@ func list() []*excuse {
 		{in: "30-swap", match: `[12] changes`, with: "changes", reason: "so there is one change less"},
 		{in: "37-systemd-fails", match: `^(  hint: on the host, .journalctl .*\n)(?:    .*\n)+`, with: "$1",
 			reason: "the simulator has no journal, and a short status of units"},
-		{in: "-package", match: `\b(?:\d+:)?\d+(?:\.\d+)+-\d[\w.+]*`, with: "VERSION",
+		{in: "-package", match: `\b(?:\d+:)?\d+(?:\.\d+)+(?:~\w+)?-\d[\w.+]*`, with: "VERSION",
 			reason: "the lab has the packages of Debian's mirror on the day it was built, the simulator's catalogue has versions of its own"},
-		{in: "-package-", match: `^(    \+\+\+ /etc/(?:chrony/chrony.conf|haproxy/haproxy.cfg)\n)(?:    .*\n)+`, with: "$1",
+		{in: "-package-", match: `^(    \+\+\+ /etc/(?:chrony/chrony.conf|haproxy/haproxy.cfg|containerd/config.toml)\n)(?:    .*\n)+`, with: "$1",
 			reason: "the configuration that Debian's packages bring is long, the simulator's is a line or two; what is then on the host is compared"},
 		{match: `(\S+)\.20\d{6}-\d{6}~`, with: "$1.TIME~", reason: "the simulation has another date"},
 	}

@@ -39,8 +39,9 @@ func TestFidelity(t *testing.T) {
 	t.Setenv("SSH_AUTH_SOCK", "")
 	l.prepare(t)
 	s.prepare(t, l.net+lastPart)
-	l.serve(t, files(t))
-	s.serve(files(t))
+	files := files(t, filepath.Join(filepath.Dir(l.run), "files/images/pause.tar"))
+	l.serve(t, files)
+	s.serve(files)
 	for _, dir := range []string{l.dir, s.dir} {
 		for from, to := range map[string]string{"testdata": dir, "../../playbooks/lib": filepath.Join(dir, "lib")} {
 			if err := os.CopyFS(to, os.DirFS(from)); err != nil {

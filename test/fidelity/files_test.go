@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 
 	"github.com/kflow/kflow/engine/sim/host"
@@ -17,10 +18,15 @@ import (
 // domain is where both sides download from: a server of this test, by the network of the lab or of the simulation.
 const domain = "files.fidelity.test"
 
-// files are what the server has.
-func files(t *testing.T) http.Handler {
+// files are what the server has: small things, and an image of the lab.
+func files(t *testing.T, image string) http.Handler {
 	t.Helper()
-	all := map[string][]byte{"/tool": []byte("#!/bin/sh\necho tool\n"), "/unchecked": []byte("nobody knows its sum\n"), "/archive.tar.gz": archive(t)}
+	pause, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]byte{"/tool": []byte("#!/bin/sh\necho tool\n"), "/unchecked": []byte("nobody knows its sum\n"), "/archive.tar.gz": archive(t),
+		"/pause.tar": pause}
 	mux := http.NewServeMux()
 	for name, data := range all {
 		sum := sha256.Sum256(data)

@@ -93,12 +93,12 @@ func (l *lab) command(ctx context.Context, args ...string) *exec.Cmd {
 	return c
 }
 
-// prepare makes a bare host, and puts there what the images of the simulator have: a line for swap in fstab, no name yet. The
-// host finds the server of the test, and is a bare one again afterwards.
+// prepare makes a bare host, and puts there what the images of the simulator have: a line for swap in fstab, no name yet. Its
+// repository has a second name, by which the simulator knows one of Kubernetes. The host finds the server of the test, and is a bare one again afterwards.
 func (l *lab) prepare(t *testing.T) {
 	t.Helper()
 	l.sh(t, "wipe", hostName)
-	l.sh(t, "ssh", hostName, fmt.Sprintf("echo %s.1 %s >> /etc/hosts; printf 'UUID=5f1d / ext4 defaults 0 1\nUUID=0c2f none swap sw 0 0\n' > /etc/fstab; echo localhost > /etc/hostname; hostname localhost", l.net, domain))
+	l.sh(t, "ssh", hostName, fmt.Sprintf("echo %s.1 %s >> /etc/hosts; printf 'UUID=5f1d / ext4 defaults 0 1\nUUID=0c2f none swap sw 0 0\n' > /etc/fstab; echo localhost > /etc/hostname; hostname localhost; ln -s repo /srv/kubernetes", l.net, domain))
 	t.Cleanup(func() { _ = l.command(context.Background(), "wipe", hostName).Run() }) // whoever needs it wipes it again
 }
 
