@@ -195,8 +195,9 @@ func (r *Renderer) progress(e event.Event, l *live) {
 		text += fmt.Sprintf(" %d%%", min(100, 100*e.Done/e.Total))
 	}
 	text = clean(text)
-	r.fold(&group{same: strings.Join([]string{"running", e.Task, text}, "\x00"), status: "running", color: colorQuiet,
-		task: e.Task, instance: e.Instance, hosts: []string{e.Host}, detail: text})
+	task, host, _ := strings.Cut(e.Instance, "@") // which is all that such an event has
+	r.fold(&group{same: strings.Join([]string{"running", task, text}, "\x00"), status: "running", color: colorQuiet,
+		task: task, instance: e.Instance, hosts: []string{host}, detail: text})
 }
 
 // result shows the end of an instance: failures at once, all else folded.

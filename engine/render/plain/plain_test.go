@@ -171,7 +171,7 @@ func TestRetriesWaitingLossAndNotes(t *testing.T) {
 
 func TestProgressIsShownEveryTenSeconds(t *testing.T) {
 	p := func(done int64) event.Event {
-		return event.Event{Type: event.Progress, Instance: "a@b", Task: "a", Host: "b", What: "download x.tar", Done: done, Total: 200}
+		return event.Event{Type: event.Progress, Instance: "a@b", What: "download x.tar", Done: done, Total: 200}
 	}
 	got := show(t, Options{}, p(0), 5*time.Second, p(40), 5*time.Second, p(80), 5*time.Second, p(120), 6*time.Second, p(200))
 	want(t, got, "running    a@b  download x.tar 40%", "running    a@b  download x.tar 100%")
@@ -181,7 +181,7 @@ func TestHostsThatAreEquallyFarShareALine(t *testing.T) {
 	var steps []any
 	for _, done := range []int64{0, 50} {
 		for _, host := range []string{"wn01", "wn02", "wn03"} {
-			steps = append(steps, event.Event{Type: event.Progress, Instance: "images@" + host, Task: "images", Host: host,
+			steps = append(steps, event.Event{Type: event.Progress, Instance: "images@" + host,
 				What: "pull images", Done: done, Total: 100})
 		}
 		steps = append(steps, 10*time.Second)
