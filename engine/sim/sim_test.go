@@ -237,7 +237,7 @@ func TestSweep(t *testing.T) {
 		inputs []string
 	}{
 		{name: "as it is", every: 149},
-		{name: "external etcd", every: 211, os: []string{"debian12", "rocky9"}, inputs: []string{`etcd_endpoints=["https://10.9.0.1:2379"]`, "etcd_ca_file=" + file,
+		{name: "external etcd", every: 503, os: []string{"debian12", "rocky9"}, inputs: []string{`etcd_endpoints=["https://10.9.0.1:2379"]`, "etcd_ca_file=" + file,
 			"etcd_cert_file=" + file, "etcd_key_file=" + file, "nerdctl_version=1.4.0", "buildkit_version=0.11.6"}},
 	} {
 		t.Run(v.name, func(t *testing.T) {

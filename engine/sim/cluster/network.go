@@ -104,10 +104,14 @@ const (
 
 // Dial implements host.Network.
 func (n *Network) Dial(ctx context.Context, from *host.Host, network, address string) (net.Conn, error) {
-	_, how := n.reach(from, address)
+	p, how := n.reach(from, address)
 	switch how {
 	case open, reset:
 		near, far := net.Pipe()
+		if p != nil {
+			go n.serve(far, p, address)
+			return near, nil
+		}
 		go func() { _, _ = io.Copy(io.Discard, far) }() // ends when the task closes its side
 		return near, nil
 	case refused:

@@ -30,6 +30,8 @@ type Cluster struct {
 	cgroups  string // cgroup driver of the kubelets
 	proxy    string // mode of kube-proxy
 	made     time.Time
+	der      []byte             // its certificate authority
+	key509   ed25519.PrivateKey // of that
 
 	tokens     map[string]time.Time // until when they hold
 	key        string               // of the certificates that were uploaded
@@ -136,7 +138,7 @@ func (n *Network) newCluster(now time.Time) (*Cluster, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-	c := &Cluster{ca: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), hash: "sha256:" + hex.EncodeToString(sum[:]), made: now,
+	c := &Cluster{ca: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), hash: "sha256:" + hex.EncodeToString(sum[:]), made: now, der: der, key509: key,
 		tokens: map[string]time.Time{}, nodes: map[string]*node{}, objects: map[string]*object{},
 		namespaces: map[string]bool{"default": true, "kube-system": true, "kube-public": true, "kube-node-lease": true}}
 	n.mu.Lock()
@@ -172,8 +174,9 @@ current-context: %s@kubernetes
 kind: Config
 users:
 - name: %s
-  user: {}
-`, base64.StdEncoding.EncodeToString([]byte(c.ca)), server, user, user, user, user)
+  user:
+    token: %s
+`, base64.StdEncoding.EncodeToString([]byte(c.ca)), server, user, user, user, user, c.token(user))
 }
 
 // field is the value of the first line `key: value` of a YAML text.
