@@ -127,7 +127,7 @@ func Open(ctx context.Context, cfg Config) (*Project, diag.List) {
 		return nil, found
 	}
 	p.readRest(ctx, pb, given, &found)
-	return p, found
+	return p, p.masked(found)
 }
 
 func failed(err error) diag.List {
@@ -160,6 +160,7 @@ func (p *Project) readRest(ctx context.Context, pb *playbook.Playbook, given giv
 	if found.HasErrors() {
 		return
 	}
+	p.secrets = slices.Concat(values.Secrets, inv.Secrets(), given.secrets)
 	made, diags := plan.Make(pb, inv, plan.Options{
 		Limit: p.cfg.Limit, Only: p.cfg.Only, Inputs: values.Inputs, Weight: p.weights(), Sketch: p.cfg.Sketch,
 	})
@@ -171,7 +172,7 @@ func (p *Project) readRest(ctx context.Context, pb *playbook.Playbook, given giv
 		couple.Check(made, sketches, p.cfg.Kinds, found)
 	}
 	p.plan, p.inputValues = made, values.Inputs
-	p.secrets = slices.Concat(values.Secrets, inv.Secrets(), given.secrets)
+	p.secrets = append(p.secrets, made.Secrets()...)
 	if found.HasErrors() || p.cfg.Sketch {
 		return
 	}
@@ -234,6 +235,23 @@ func absolute(path string) string {
 
 // masker knows every secret of the project from the first event on.
 func (p *Project) masker() *mask.Masker { return mask.New(p.secrets...) }
+
+// masked are findings without the secrets that they quote.
+func (p *Project) masked(found diag.List) diag.List {
+	if len(p.secrets) == 0 || found.Len() == 0 {
+		return found
+	}
+	m, out := p.masker(), diag.List{}
+	for _, d := range found.Sorted() {
+		d.Summary, d.Hint = m.String(d.Summary), m.String(d.Hint)
+		d.Notes = slices.Clone(d.Notes)
+		for i := range d.Notes {
+			d.Notes[i].Text = m.String(d.Notes[i].Text)
+		}
+		out.Add(d)
+	}
+	return out
+}
 
 // RunInfo is a run in a list.
 type RunInfo struct {

@@ -111,13 +111,16 @@ func hides(c *playbook.Code) bool {
 func (s *Sketches) make(t *playbook.Task, host int) []Sketch {
 	turns, looped := []any{nil}, false
 	if t.ForEach != nil {
-		if value, complete := t.ForEach.Known(s.env(host, nil), false); complete {
+		value, complete, secrets := t.ForEach.Known(s.env(host, nil), false)
+		s.plan.learn(secrets)
+		if complete {
 			turns, looped = value.([]any)
 		}
 	}
 	var out []Sketch
 	for _, item := range turns {
-		raw, complete := t.Params.Known(s.env(host, item), looped)
+		raw, complete, secrets := t.Params.Known(s.env(host, item), looped)
+		s.plan.learn(secrets)
 		params, problems := shape.Resolve(withoutLazy(t.Params.Type), raw, t.Params.Engine())
 		sketch := Sketch{Task: t.Kind.New(), Complete: complete}
 		if complete {

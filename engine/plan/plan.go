@@ -44,6 +44,7 @@ type Plan struct {
 	limit     []bool                     // by host; nil = all
 	only      []string
 	sketch    bool
+	secrets   []string // see Secrets
 }
 
 // Leaf is a task that has instances.
@@ -71,6 +72,12 @@ type Place struct {
 	Reachable  bool  // the first of Hosts that is up
 	Hosts      []int //
 }
+
+// Secrets are texts that were computed from secret inputs while the plan was made and checked: what is said of it must not
+// show them.
+func (p *Plan) Secrets() []string { return p.secrets }
+
+func (p *Plan) learn(secrets []string) { p.secrets = append(p.secrets, secrets...) }
 
 // Name is the name of an instance for people and logs: path@host.
 func (p *Plan) Name(in sched.Instance) string {

@@ -248,7 +248,9 @@ func (p *Plan) holdAll(conditions []*playbook.Code, host int) bool {
 
 func (p *Plan) message(a playbook.Assertion, host int) string {
 	if a.Message != nil {
-		if r, err := p.Value(a.Message, host, nil, nil); err == nil {
+		r, err := p.Value(a.Message, host, nil, nil)
+		p.learn(r.Secrets)
+		if err == nil {
 			return fmt.Sprint(r.Value)
 		}
 	}

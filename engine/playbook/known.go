@@ -11,16 +11,18 @@ import (
 // they depend on facts or tasks, or can't be computed (an input is missing). What depends on the architecture of the host
 // alone is given for amd64. complete tells that all is known but lazy parameters. With item, the element of for_each counts as known. env gives the environment of one value. The result
 // is not to be carried out: contents of files are not read.
-func (v *Value) Known(env func(*Value) (expr.Env, error), item bool) (value any, complete bool) {
+// secrets are the texts in it that must be masked.
+func (v *Value) Known(env func(*Value) (expr.Env, error), item bool) (value any, complete bool, secrets []string) {
 	k := knower{env: env, item: item, complete: true}
 	value = k.value(v)
-	return value, k.complete
+	return value, k.complete, k.secrets
 }
 
 type knower struct {
 	env      func(*Value) (expr.Env, error)
 	item     bool
 	complete bool
+	secrets  []string
 }
 
 func (k *knower) value(v *Value) any {
@@ -70,6 +72,7 @@ func (k *knower) scalar(v *Value) (any, bool) {
 	}
 	s := &resolution{Resolver: Resolver{Envs: env}, out: Resolved{Blobs: map[string]Blob{}}}
 	x, err := s.value(v)
+	k.secrets = append(k.secrets, s.out.Secrets...)
 	if err != nil {
 		return nil, false
 	}
