@@ -41,7 +41,7 @@ fuzz: ## run every fuzz test for FUZZTIME (default 20s) each
 
 .PHONY: bench
 bench: ## benchmarks of every promise on speed and memory, as ratios in one run
-	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchtime 1x ./test/bench ./engine/...
+	CGO_ENABLED=0 $(GO) test -v -run '^$$' -bench . -benchtime 1x ./test/bench ./engine/...
 
 .PHONY: lint
 lint: ## golangci-lint with the project's configuration (installs nothing)

@@ -171,9 +171,9 @@ func appendScalar(key *strings.Builder, of map[string]any, path []string) bool {
 }
 
 // list is the value of a group, made once while the facts are the same.
-func (m *Memo) list(group string, make func() []any) []any {
+func (m *Memo) list(group string, compute func() []any) []any {
 	if m == nil {
-		return make()
+		return compute()
 	}
 	facts := m.facts.Load()
 	m.mu.Lock()
@@ -182,7 +182,7 @@ func (m *Memo) list(group string, make func() []any) []any {
 	if ok && have.facts == facts {
 		return have.list
 	}
-	list := make()
+	list := compute()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lists[group] = hostList{facts, list}
