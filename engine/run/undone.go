@@ -16,19 +16,19 @@ func (s *Session) findUndone() error {
 	if s.Prior == nil {
 		return nil
 	}
-	spec := s.spec()
-	probe, err := sched.New(spec)
+	last := s.finallysThatBegan()
+	if len(last) == 0 { // nothing can be undone
+		return nil
+	}
+	probe, err := sched.New(s.spec())
 	if err != nil {
 		return err
 	}
 	have := s.doneBefore()
-	last := s.finallysThatRan(have)
 	forget := s.recall()
 	defer forget()
 	for more := true; more; {
-		if len(last) > 0 { // else nothing can be undone, and there is nothing to look for
-			s.dropStale(have)
-		}
+		s.dropStale(have)
 		maps.Copy(have, last) // that it runs again changes nothing of what it has undone
 		dropped, err := probe.Preset(slices.Collect(maps.Values(have)))
 		if err != nil {
@@ -62,12 +62,18 @@ func (s *Session) doneBefore() map[sched.Instance]sched.Preset {
 	return have
 }
 
-// finallysThatRan are those that have undone something.
-func (s *Session) finallysThatRan(have map[sched.Instance]sched.Preset) map[sched.Instance]sched.Preset {
+// finallysThatBegan are those that have undone something, or a part of it: well, badly, or cut off.
+func (s *Session) finallysThatBegan() map[sched.Instance]sched.Preset {
 	last := map[sched.Instance]sched.Preset{}
-	for in, p := range have {
-		if p.Status != event.Skipped && isFinally(s.leaves[in.Task].Task) {
-			last[in] = p
+	for _, l := range s.leaves {
+		if !isFinally(l.Task) {
+			continue
+		}
+		for _, h := range l.Hosts {
+			in := sched.Instance{Task: l.Index, Host: h}
+			if p := s.Prior.Instances[s.plan.Name(in)]; p != nil && p.Starts > 0 {
+				last[in] = sched.Preset{Instance: in, Status: event.OK}
+			}
 		}
 	}
 	return last

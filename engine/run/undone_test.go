@@ -62,3 +62,25 @@ func TestAStepThatRunsAgainNeedsTheStepsThatItsFinallyHasUndone(t *testing.T) {
 		})
 	}
 }
+
+func TestAFinallyThatWasCutOffHasUndoneItsBlock(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, "h1")
+		broken(s)
+		s.program("mount", says(""))
+		s.program("umount", says(""))
+		book := `
+  - id: block
+    steps:
+      - {id: mount, act: mount}
+      - {id: work, act: mends}
+      - {id: umount, run: always, act: {run: umount, rerun: safe}}
+`
+		id := s.killedAfterStart("block/umount@h1", book)
+		s.resume(book, id).want(0, `
+			block/mount@h1 changed
+			block/work@h1 changed
+			block/umount@h1 changed
+		`)
+	})
+}

@@ -32,7 +32,7 @@ func endNotSeen(started time.Time) error {
 // stopHosts finds, before anything is started, the hosts on which an earlier session has left an action that may have
 // happened. What else could be done on them does not depend on chance then: nothing.
 func (s *Session) stopHosts() error {
-	if s.Prior == nil {
+	if s.Prior == nil || !anyUnknown(s.Prior) {
 		return nil
 	}
 	forget := s.recall()
@@ -50,6 +50,15 @@ func (s *Session) stopHosts() error {
 		}
 	}
 	return nil
+}
+
+func anyUnknown(prior *checkpoint.State) bool {
+	for _, i := range prior.Instances {
+		if i.Status == event.Unknown {
+			return true
+		}
+	}
+	return false
 }
 
 // unknownAction ends an action that an earlier session has left unknown, where that could not be told before its turn:
