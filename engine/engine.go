@@ -273,7 +273,7 @@ func Runs(state string) ([]RunInfo, error) {
 	var out []RunInfo
 	for _, r := range list {
 		out = append(out, RunInfo{
-			ID: r.ID, Status: string(r.Status), Playbook: r.Playbook, Results: results(r), Started: r.Started, Took: r.Last.Sub(r.Started),
+			ID: r.ID, Status: string(r.Status), Playbook: r.Playbook, Results: results(r), Started: r.Started, Took: max(0, r.Last.Sub(r.Started)), // the clock may have been set back
 		})
 	}
 	return out, nil

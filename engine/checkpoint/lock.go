@@ -162,7 +162,7 @@ func (s *Store) take(path, run, what string) (*heldLock, error) {
 			return nil, fmt.Errorf("lock %s: %s: %w (does this file system have locks?)", what, path, err)
 		}
 		o := readOwner(f)
-		return nil, &LockedError{What: []string{what}, Owner: o, Age: s.now().Sub(o.Since)}
+		return nil, &LockedError{What: []string{what}, Owner: o, Age: max(0, s.now().Sub(o.Since))}
 	}
 	h := &heldLock{file: f, before: readOwner(f)}
 	if err := h.name(s.owner(run, what)); err != nil {

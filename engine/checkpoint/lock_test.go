@@ -89,6 +89,22 @@ func (o *other) kill() {
 	o.cmd.Wait()
 }
 
+func TestALockIsNoYoungerThanNowWhateverTheClockSays(t *testing.T) {
+	s, err := NewStore(Options{Dir: t.TempDir(), Now: func() time.Time { return time.Now().Add(-time.Hour) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := startOther(t, s, "20261121-131501-ab3f", "10.0.0.11")
+	if got := o.lock(); got != "locked" {
+		t.Fatal(got)
+	}
+	_, err = s.Lock("mine", hosts("10.0.0.11")...)
+	var locked *LockedError
+	if !errors.As(err, &locked) || locked.Age != 0 {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAHostInUseIsSaidWithItsOwner(t *testing.T) {
 	s, err := NewStore(Options{Dir: t.TempDir(), Now: func() time.Time { return time.Now().Add(12 * time.Minute) }})
 	if err != nil {
