@@ -160,16 +160,21 @@ func procPath(key string) string {
 	if i := strings.IndexAny(key, "./"); i < 0 || key[i] == '/' {
 		return "/proc/sys/" + key
 	}
-	path := append([]byte("/proc/sys/"), key...)
-	for i := len(path) - len(key); i < len(path); i++ {
-		switch path[i] {
+	const dir = "/proc/sys/"
+	var path strings.Builder
+	path.Grow(len(dir) + len(key))
+	path.WriteString(dir)
+	for i := range len(key) {
+		switch c := key[i]; c {
 		case '.':
-			path[i] = '/'
+			path.WriteByte('/')
 		case '/':
-			path[i] = '.'
+			path.WriteByte('.')
+		default:
+			path.WriteByte(c)
 		}
 	}
-	return string(path)
+	return path.String()
 }
 
 func (p *Sysctl) set(keys []string) func(context.Context, task.Host) error {

@@ -46,6 +46,7 @@ type Clock struct {
 	held    int
 	seq     int64
 	planned queue
+	idle    []*moment // of sleepers that have woken
 	pausing bool // the real time of a leap is being waited for
 }
 
@@ -99,7 +100,7 @@ func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
-	c.await(&moment{in: d, order: first, ctx: ctx})
+	c.await(moment{in: d, order: first, ctx: ctx})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -109,27 +110,43 @@ func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 // Turn implements sched.Clock.
 func (c *Clock) Turn(order int) {
 	if !c.o.Parallel {
-		c.await(&moment{order: order})
+		c.await(moment{order: order})
 	}
 }
 
 // Enter is Turn for those that have a name instead of a number.
 func (c *Clock) Enter(name string) {
 	if !c.o.Parallel {
-		c.await(&moment{name: name})
+		c.await(moment{name: name})
 	}
 }
 
-// await plans p, a while after now, gives the hold of the caller back, and waits.
-func (c *Clock) await(p *moment) {
-	p.wake = make(chan struct{})
+// await plans what, a while after now, gives the hold of the caller back, and waits.
+func (c *Clock) await(what moment) {
 	c.mu.Lock()
+	p := c.sleeper()
+	what.wake = p.wake
+	*p = what
 	p.at = c.now.Add(p.in)
 	c.add(p)
 	c.held--
 	c.advance()
 	c.mu.Unlock()
 	<-p.wake
+	c.mu.Lock()
+	p.ctx = nil
+	c.idle = append(c.idle, p)
+	c.mu.Unlock()
+}
+
+// sleeper is a moment that is nobody's. c.mu is held.
+func (c *Clock) sleeper() *moment {
+	if n := len(c.idle); n > 0 {
+		p := c.idle[n-1]
+		c.idle = c.idle[:n-1]
+		return p
+	}
+	return &moment{wake: make(chan struct{}, 1)}
 }
 
 // plan adds a moment at which something happens. c.mu is held.
@@ -178,7 +195,7 @@ func (c *Clock) happen(p *moment) {
 	switch {
 	case p.wake != nil:
 		c.held++
-		close(p.wake)
+		p.wake <- struct{}{} // there is room: nobody is woken twice
 	case p.ring != nil:
 		c.held++
 		p.ring.rung = true
