@@ -117,7 +117,7 @@ func (s *tomlScanner) keyValue(start int, indent string) error {
 	}
 	s.pos++
 	s.blanks()
-	e := entry{at: append(slices.Clone(s.table), key...), depth: len(s.table), start: start, indent: indent, from: s.pos}
+	e := entry{at: slices.Concat(s.table, key), depth: len(s.table), start: start, indent: indent, from: s.pos}
 	if err := s.value(); err != nil {
 		return err
 	}
@@ -131,7 +131,8 @@ func (s *tomlScanner) keyValue(start int, indent string) error {
 
 // key reads a dotted key.
 func (s *tomlScanner) key() ([]string, error) {
-	var at []string
+	const usual = 4
+	at := make([]string, 0, usual)
 	for {
 		s.blanks()
 		part, err := s.keyPart()

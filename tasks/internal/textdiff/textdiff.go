@@ -3,6 +3,7 @@ package textdiff
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -50,8 +51,12 @@ func oneEdit(what, before, after string) (string, bool) {
 	below := firstLines(before[len(before)-tail:], around)
 	first := 1 + strings.Count(before[:head], "\n") - strings.Count(above, "\n")
 	shown := strings.Count(above, "\n") + strings.Count(below, "\n")
+	const usual = 4 << 10
 	var b strings.Builder
-	fmt.Fprintf(&b, "--- %s\n+++ %s\n@@ -%s +%s @@\n", what, what, place(first, shown+strings.Count(out, "\n")), place(first, shown+strings.Count(in, "\n")))
+	b.Grow(2*len(what) + min(usual, len(above)+len(out)+len(in)+len(below)+2*maxLines))
+	for _, s := range [...]string{"--- ", what, "\n+++ ", what, "\n@@ -", place(first, shown+strings.Count(out, "\n")), " +", place(first, shown+strings.Count(in, "\n")), " @@\n"} {
+		b.WriteString(s)
+	}
 	left := maxLines - 3
 	for _, part := range []struct{ sign, text string }{{" ", above}, {"-", out}, {"+", in}, {" ", below}} {
 		left = signed(&b, part.sign, part.text, left)
@@ -66,11 +71,11 @@ func oneEdit(what, before, after string) (string, bool) {
 func place(first, lines int) string {
 	switch lines {
 	case 0:
-		return fmt.Sprintf("%d,0", first-1)
+		return strconv.Itoa(first-1) + ",0"
 	case 1:
-		return fmt.Sprint(first)
+		return strconv.Itoa(first)
 	}
-	return fmt.Sprintf("%d,%d", first, lines)
+	return strconv.Itoa(first) + "," + strconv.Itoa(lines)
 }
 
 // signed writes lines as long as there is room for them. What it returns is the room that is left, or, below zero, how many
