@@ -58,19 +58,18 @@ func (a *app) exit(err error) int {
 	if err == nil {
 		return engine.ExitOK
 	}
-	if a.interrupted {
-		a.show(err)
-		return engine.ExitInterrupted
-	}
+	code := engine.ExitUsage
 	var coded *engine.ExitError
 	if errors.As(err, &coded) {
-		if coded.Err != nil {
-			a.show(coded.Err)
-		}
-		return coded.Code
+		err, code = coded.Err, coded.Code
 	}
-	a.show(err)
-	return engine.ExitUsage
+	if err != nil {
+		a.show(err)
+	}
+	if a.interrupted {
+		return engine.ExitInterrupted
+	}
+	return code
 }
 
 func (a *app) show(err error) {
