@@ -69,10 +69,19 @@ type Nodes struct {
 func (p *Nodes) check() error    { return nil }
 func (p *Nodes) reads() []string { return []string{"cluster", "path:" + p.Kubeconfig} }
 
+// some are names for a line: the first, and how many more there are where they are many.
+func some(names []string) string {
+	const few = 10
+	if len(names) <= few {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+}
+
 func (p *Nodes) String() string {
 	switch {
 	case len(p.Names) > 0:
-		return "these nodes are ready: " + strings.Join(p.Names, ", ")
+		return "these nodes are ready: " + some(p.Names)
 	case p.Count > 0:
 		return fmt.Sprintf("%d nodes are ready", p.Count)
 	}
@@ -84,40 +93,29 @@ func (p *Nodes) ask(ctx context.Context, h task.Host) (bool, string, error) {
 	if seen != "" || err != nil {
 		return false, seen, err
 	}
-	var ready, notReady []string
+	ready := make(map[string]bool, len(nodes)) // whether it is, by name
+	var notReady, missing []string
 	for _, n := range nodes {
-		if n.Ready() {
-			ready = append(ready, n.Metadata.Name)
-		} else {
+		ready[n.Metadata.Name] = n.Ready()
+		if !n.Ready() {
 			notReady = append(notReady, n.Metadata.Name+why(n))
 		}
 	}
-	var missing []string
+	enough := len(p.Names) > 0 || p.Count > 0 || len(nodes) > 0 && len(notReady) == 0
 	for _, name := range p.Names {
-		if !slices.Contains(ready, name) && !slices.ContainsFunc(notReady, func(s string) bool { return s == name || strings.HasPrefix(s, name+" ") }) {
+		is, known := ready[name]
+		if enough = enough && is; !known {
 			missing = append(missing, name)
 		}
 	}
-	seen = fmt.Sprintf("%d of %d nodes are ready", len(ready), len(nodes))
+	seen = fmt.Sprintf("%d of %d nodes are ready", len(nodes)-len(notReady), len(nodes))
 	if len(notReady) > 0 {
-		seen += "; not ready: " + strings.Join(notReady, ", ")
+		seen += "; not ready: " + some(notReady)
 	}
 	if len(missing) > 0 {
-		seen += "; not in the cluster: " + strings.Join(missing, ", ")
+		seen += "; not in the cluster: " + some(missing)
 	}
-	return p.enough(ready, nodes), seen, nil
-}
-
-func (p *Nodes) enough(ready []string, nodes []kube.Node) bool {
-	for _, name := range p.Names {
-		if !slices.Contains(ready, name) {
-			return false
-		}
-	}
-	if len(p.Names) > 0 || p.Count > 0 {
-		return len(ready) >= p.Count
-	}
-	return len(nodes) > 0 && len(ready) == len(nodes)
+	return enough && len(nodes)-len(notReady) >= p.Count, seen, nil
 }
 
 // why is what a node says about not being ready.
