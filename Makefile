@@ -27,6 +27,12 @@ demo: build ## the main job on simulated hosts: no root, no network, no inventor
 sweep: build ## every kind of fault at every instance of the main job, simulated (minutes)
 	bin/kflow simulate playbooks/ha-containerd.yaml --sweep --resume-after 3h
 
+.PHONY: sweep-all
+sweep-all: sweep ## the same for the other shipped playbooks
+	bin/kflow simulate playbooks/docker-cri.yaml --sweep --resume-after 3h
+	bin/kflow simulate playbooks/centos7-docker.yaml --os centos7 --sweep --resume-after 3h
+	bin/kflow simulate playbooks/minikube.yaml --sweep --resume-after 3h
+
 .PHONY: install
 install: build ## copy kflow to PREFIX/bin (default /usr/local)
 	install -D -m 755 bin/kflow $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/kflow
