@@ -18,7 +18,8 @@
 // # Environments
 //
 // An expression means what it means where it is written (playbook.Site). Env builds, for one host, only what the
-// expression mentions: a run evaluates many of them.
+// expression mentions: a run evaluates many of them. What it comes to is kept (Memo), for the hosts that are alike in all that it
+// reads of them; what reads outputs of tasks is computed each time.
 //
 // # Before a host is reached
 //
