@@ -156,7 +156,7 @@ func (s *Store) take(path, run, what string) (*heldLock, error) {
 	if err != nil {
 		return nil, explain("lock "+what, err)
 	}
-	if err := flock(f); err != nil {
+	if err := flockSoon(f); err != nil {
 		defer f.Close()
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock %s: %s: %w (does this file system have locks?)", what, path, err)
@@ -170,6 +170,27 @@ func (s *Store) take(path, run, what string) (*heldLock, error) {
 		return nil, explain("lock "+what, err)
 	}
 	return h, nil
+}
+
+// orphanWait is how long a lock may outlive its owner: a program that the owner was about to start has the lock, too,
+// until it has become that program.
+const orphanWait = 2 * time.Second
+
+// flockSoon is flock, and waits a little for the lock of an owner that has died.
+func flockSoon(f *os.File) error {
+	for deadline := time.Now().Add(orphanWait); ; {
+		err := flock(f)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || !readOwner(f).dead() || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // of two seconds in all
+	}
+}
+
+// dead tells whether the owner was a process of this machine that is no more.
+func (o Owner) dead() bool {
+	host, err := os.Hostname()
+	return err == nil && o.PID > 0 && o.Host == host && errors.Is(syscall.Kill(o.PID, 0), syscall.ESRCH)
 }
 
 // flock takes the lock of f without waiting for its owner. It tries a few times, because a process that asks whether a
@@ -197,7 +218,8 @@ func alive(path string) (Owner, bool) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
 		return Owner{}, false
 	}
-	return readOwner(f), true
+	o := readOwner(f)
+	return o, !o.dead()
 }
 
 func (s *Store) owner(run, what string) Owner {

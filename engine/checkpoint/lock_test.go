@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/kflow/kflow/engine/event"
 )
 
 // TestMain lets the test binary play a second kflow: with LOCK_DIR set it takes locks, says what came of it, and holds
@@ -87,6 +89,43 @@ func (o *other) lock() string {
 func (o *other) kill() {
 	o.cmd.Process.Kill()
 	o.cmd.Wait()
+}
+
+// TestALockThatOutlivesItsOwnerForAMomentIsWaitedFor: whoever is killed while it starts a program leaves the lock to that
+// until it has begun.
+func TestALockThatOutlivesItsOwnerForAMomentIsWaitedFor(t *testing.T) {
+	s, err := NewStore(Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	id := create(t, s)
+	if err := id.Append(event.Event{Type: event.RunStarted, Playbook: "p"}); err != nil {
+		t.Fatal(err)
+	}
+	owner := s.owner(id.ID(), "run")
+	owner.PID = gone.Process.Pid
+	if err := id.lock.name(owner); err != nil {
+		t.Fatal(err)
+	}
+	heir := exec.Command("sleep", "0.3")
+	heir.ExtraFiles = []*os.File{id.lock.file}
+	if err := errors.Join(id.Commit(), heir.Start()); err != nil {
+		t.Fatal(err)
+	}
+	defer heir.Wait()
+	id.lock.file.Close() // as when its process is killed
+	if sum := s.Summary(id.ID()); sum.Status != Interrupted {
+		t.Errorf("it is %s, and its owner is dead", sum.Status)
+	}
+	again, _, err := s.Open(id.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
 }
 
 func TestALockIsNoYoungerThanNowWhateverTheClockSays(t *testing.T) {
