@@ -133,8 +133,25 @@ func (n *Network) register(c *Cluster, name string, h *host.Host, control bool) 
 	x.version = version
 	if control && !x.control {
 		x.control = true
-		x.labels["node-role.kubernetes.io/control-plane"] = ""
-		x.taints = []taint{{Key: "node-role.kubernetes.io/control-plane", Effect: "NoSchedule"}}
+		x.marked(number(version, `v1\.(\d+)`))
+	}
+}
+
+// marked gives a control plane the labels and taints of its minor version: master became control-plane in several steps.
+func (x *node) marked(minor int) {
+	const older, newer = "node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane"
+	x.taints = nil
+	if minor < 24 {
+		x.labels[older] = ""
+	}
+	if minor >= 20 {
+		x.labels[newer] = ""
+	}
+	if minor < 25 {
+		x.taints = append(x.taints, taint{Key: older, Effect: "NoSchedule"})
+	}
+	if minor >= 24 {
+		x.taints = append(x.taints, taint{Key: newer, Effect: "NoSchedule"})
 	}
 }
 

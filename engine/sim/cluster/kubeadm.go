@@ -1,12 +1,15 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"path"
 	"strings"
 	"time"
 
 	"github.com/kflow/kflow/engine/sim/host"
+	"github.com/kflow/kflow/engine/task"
 )
 
 const (
@@ -130,7 +133,14 @@ func (a *adm) version() string {
 // write puts files there; it fails with what kubeadm says.
 func (a *adm) write(files map[string]string) bool {
 	for _, name := range sorted(files) {
-		if err := a.h.Write(name, files[name], 0o600); err != nil {
+		err := a.h.MkdirAll(context.Background(), kubernetesDir, task.Attr{})
+		if dir := path.Dir(name); err == nil && (strings.HasPrefix(name, pki) || strings.HasPrefix(name, "/var/lib/etcd/")) {
+			err = a.h.MkdirAll(context.Background(), dir, task.Attr{Mode: 0o700})
+		}
+		if err == nil {
+			err = a.h.Write(name, files[name], 0o600)
+		}
+		if err != nil {
 			a.Errorf("error execution phase: could not write %s: %v\n", name, err)
 			return false
 		}
@@ -143,14 +153,18 @@ func (a *adm) certificates(c *Cluster) bool {
 	a.Printf("[certs] Using certificateDir folder \"/etc/kubernetes/pki\"\n")
 	a.Take(2500 * time.Millisecond)
 	files := map[string]string{pki + "ca.crt": c.ca, pki + "etcd/ca.crt": c.ca, pki + "front-proxy-ca.crt": c.ca, pki + "sa.pub": "simulated\n"}
-	for _, name := range []string{"ca.key", "sa.key", "front-proxy-ca.key", "apiserver.key", "apiserver-kubelet-client.key", "etcd/ca.key", "etcd/peer.key", "etcd/server.key"} {
+	for _, name := range []string{"ca.key", "sa.key", "front-proxy-ca.key", "apiserver.key", "apiserver-kubelet-client.key", "apiserver-etcd-client.key",
+		"front-proxy-client.key", "etcd/ca.key", "etcd/peer.key", "etcd/server.key", "etcd/healthcheck-client.key"} {
 		files[pki+name] = "simulated key\n"
 	}
-	for _, name := range []string{"apiserver.crt", "apiserver-kubelet-client.crt", "etcd/peer.crt", "etcd/server.crt"} {
+	for _, name := range []string{"apiserver.crt", "apiserver-kubelet-client.crt", "apiserver-etcd-client.crt", "front-proxy-client.crt",
+		"etcd/peer.crt", "etcd/server.crt", "etcd/healthcheck-client.crt"} {
 		files[pki+name] = "simulated certificate\n"
 	}
 	if c.external { // its certificates were brought
-		maps.DeleteFunc(files, func(name, _ string) bool { return strings.HasPrefix(name, pki+"etcd/") })
+		maps.DeleteFunc(files, func(name, _ string) bool {
+			return strings.HasPrefix(name, pki+"etcd/") || strings.HasPrefix(name, pki+"apiserver-etcd-client.")
+		})
 	}
 	return a.write(files)
 }

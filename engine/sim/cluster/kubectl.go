@@ -182,7 +182,7 @@ func (k *ctl) chosen() (found []*object, missing []string, single bool) {
 			if o := k.n.object(k.c, kindOf(kind), k.ns, name); o != nil {
 				found = append(found, o)
 			} else {
-				missing = append(missing, fmt.Sprintf("%s %q", kind, name))
+				missing = append(missing, fmt.Sprintf("%s %q", resource(kindOf(kind)), name))
 			}
 		}
 		return found, missing, len(k.words) == 2
@@ -202,11 +202,20 @@ func (k *ctl) chosen() (found []*object, missing []string, single bool) {
 			if o := k.n.object(k.c, kind, k.ns, name); o != nil {
 				found = append(found, o)
 			} else {
-				missing = append(missing, fmt.Sprintf("%s %q", strings.ToLower(kind)+"s", name))
+				missing = append(missing, fmt.Sprintf("%s %q", resource(kind), name))
 			}
 		}
 	}
 	return k.filter(found), missing, len(names) == 1
+}
+
+// resource is a kind as the API server names it in errors.
+func resource(kind string) string {
+	name := strings.ToLower(kind) + "s"
+	if slices.Contains([]string{"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet"}, kind) {
+		name += ".apps"
+	}
+	return name
 }
 
 // filter keeps what the selectors choose.
