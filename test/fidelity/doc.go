@@ -5,6 +5,7 @@
 // host after each run:
 //
 //	# look: /etc/example /proc/sys/vm/swappiness   paths: type, mode, owner, content; directories with all below
+//	# list: /etc/kubernetes                         the same without content
 //	# ask: systemctl is-active cron.service         a command that only asks: its exit code and output
 //	# fails                                         the run is meant to fail, on both alike
 //	# again: task                                   tasks that are actions: a second run does them again

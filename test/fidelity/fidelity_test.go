@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,9 +40,13 @@ func TestFidelity(t *testing.T) {
 	t.Setenv("SSH_AUTH_SOCK", "")
 	l.prepare(t)
 	s.prepare(t, l.net+lastPart)
-	files := files(t, filepath.Join(filepath.Dir(l.run), "files/images/pause.tar"))
-	l.serve(t, files)
-	s.serve(files)
+	archives := images(filepath.Join(filepath.Dir(l.run), "files/images"))
+	pause, err := os.ReadFile(filepath.Join(string(archives), "pause.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.serve(t, files(t, archives.real(), pause))
+	s.serve(files(t, http.HandlerFunc(archives.small), pause))
 	for _, dir := range []string{l.dir, s.dir} {
 		for from, to := range map[string]string{"testdata": dir, "../../playbooks/lib": filepath.Join(dir, "lib")} {
 			if err := os.CopyFS(to, os.DirFS(from)); err != nil {
@@ -81,6 +86,7 @@ func TestFidelity(t *testing.T) {
 type scenario struct {
 	name, file string
 	paths      []string
+	lists      []string // paths of which the content is not looked at
 	asks       [][]string
 	fails      bool
 	again      []string
@@ -98,6 +104,8 @@ func readCase(t *testing.T, file string) *scenario {
 		switch what {
 		case "# look":
 			c.paths = append(c.paths, strings.Fields(rest)...)
+		case "# list":
+			c.lists = append(c.lists, strings.Fields(rest)...)
 		case "# ask":
 			c.asks = append(c.asks, strings.Fields(rest))
 		case "# again":
@@ -106,7 +114,7 @@ func readCase(t *testing.T, file string) *scenario {
 			c.fails = true
 		}
 	}
-	if len(c.paths)+len(c.asks) == 0 {
+	if len(c.paths)+len(c.lists)+len(c.asks) == 0 {
 		t.Fatalf("%s does not say what to look at", file)
 	}
 	return c
@@ -122,11 +130,24 @@ func (c *scenario) on(t *testing.T, s side) []string {
 		r.add("== %s", which)
 		r.changed = nil
 		s.carryOut(t, playbook, event.SinkFunc(r.emit))
-		r.state(s.look(t, c.paths, c.asks))
+		r.state(c.listed(s.look(t, append(c.lists, c.paths...), c.asks)))
 		c.promised(t, which, r)
 	}
 	r.planned("plan after it", s.plan(t, playbook))
 	return r.lines
+}
+
+// listed takes away the content of what is only listed.
+func (c *scenario) listed(s state) state {
+	for name, e := range s {
+		for _, path := range c.lists {
+			if name == path || strings.HasPrefix(name, path+"/") {
+				e.text = ""
+				s[name] = e
+			}
+		}
+	}
+	return s
 }
 
 // promised is what must hold on each side for itself.

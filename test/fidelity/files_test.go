@@ -6,10 +6,12 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/kflow/kflow/engine/sim/host"
@@ -18,13 +20,31 @@ import (
 // domain is where both sides download from: a server of this test, by the network of the lab or of the simulation.
 const domain = "files.fidelity.test"
 
-// files are what the server has: small things, and an image of the lab.
-func files(t *testing.T, image string) http.Handler {
-	t.Helper()
-	pause, err := os.ReadFile(image)
+// images are the archives of images that the lab has.
+type images string
+
+// real serves them as they are. small serves what is said of them without their layers, which the simulator does not look at.
+func (dir images) real() http.Handler { return http.FileServer(http.Dir(string(dir))) }
+
+func (dir images) small(w http.ResponseWriter, r *http.Request) {
+	f, err := os.Open(filepath.Join(string(dir), filepath.Base(r.URL.Path)))
 	if err != nil {
-		t.Fatal(err)
+		http.NotFound(w, r)
+		return
 	}
+	defer f.Close()
+	from, to := tar.NewReader(f), tar.NewWriter(w)
+	for h, err := from.Next(); err == nil; h, err = from.Next() {
+		if h.Name == "manifest.json" && to.WriteHeader(h) == nil {
+			_, _ = io.Copy(to, from) // what is cut off cannot be read by whoever wanted it
+		}
+	}
+	_ = to.Close()
+}
+
+// files are what the server has.
+func files(t *testing.T, images http.Handler, pause []byte) http.Handler {
+	t.Helper()
 	all := map[string][]byte{"/tool": []byte("#!/bin/sh\necho tool\n"), "/unchecked": []byte("nobody knows its sum\n"), "/archive.tar.gz": archive(t),
 		"/pause.tar": pause}
 	mux := http.NewServeMux()
@@ -34,6 +54,7 @@ func files(t *testing.T, image string) http.Handler {
 		mux.HandleFunc(name, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) }) // who does not read it sees that
 		mux.HandleFunc(name+".sha256", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(line)) })
 	}
+	mux.Handle("/images/", http.StripPrefix("/images/", images))
 	return mux
 }
 

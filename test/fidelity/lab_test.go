@@ -98,7 +98,8 @@ func (l *lab) command(ctx context.Context, args ...string) *exec.Cmd {
 func (l *lab) prepare(t *testing.T) {
 	t.Helper()
 	l.sh(t, "wipe", hostName)
-	l.sh(t, "ssh", hostName, fmt.Sprintf("echo %s.1 %s >> /etc/hosts; printf 'UUID=5f1d / ext4 defaults 0 1\nUUID=0c2f none swap sw 0 0\n' > /etc/fstab; echo localhost > /etc/hostname; hostname localhost; ln -s repo /srv/kubernetes", l.net, domain))
+	l.sh(t, "ssh", hostName, fmt.Sprintf("sed -i /^127.0.1.1/d /etc/hosts; echo %[1]s%[3]s %[4]s >> /etc/hosts; echo %[1]s.1 %[2]s >> /etc/hosts; printf 'UUID=5f1d / ext4 defaults 0 1\nUUID=0c2f none swap sw 0 0\n' > /etc/fstab; echo localhost > /etc/hostname; hostname localhost; ln -s repo /srv/kubernetes",
+		l.net, domain, lastPart, hostName))
 	t.Cleanup(func() { _ = l.command(context.Background(), "wipe", hostName).Run() }) // whoever needs it wipes it again
 }
 

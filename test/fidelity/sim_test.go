@@ -87,14 +87,15 @@ func (s *simulated) run(t *testing.T, h *host.Host, argv ...string) (task.Output
 	return h.Run(t.Context(), task.Query(argv...))
 }
 
-// prepare puts there what the hosts of the lab have.
+// prepare puts there what the hosts of the lab have: curl, and a kernel with everything in it.
 func (s *simulated) prepare(t *testing.T, address string) {
 	t.Helper()
 	h, err := s.world.Host(hostName, address, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, argv := range [][]string{{"apt-get", "update"}, {"apt-get", "-y", "install", "curl"}} {
+	for _, argv := range [][]string{{"apt-get", "update"}, {"apt-get", "-y", "install", "curl"},
+		{"modprobe", "overlay"}, {"modprobe", "br_netfilter"}, {"modprobe", "nf_conntrack"}} {
 		if o, err := s.run(t, h, argv...); err != nil || !o.OK() {
 			t.Fatalf("%v: %v: %+v", argv, err, o)
 		}
