@@ -31,7 +31,7 @@ type Init struct {
 	Etcd                   *Etcd           `json:"etcd" doc:"Where etcd is; default: on the control planes."`
 	TimeoutForControlPlane task.Duration   `json:"timeout_for_control_plane" doc:"How long kubeadm waits for the API server (from 1.13 on)."`
 	FeatureGates           map[string]bool `json:"feature_gates" doc:"Feature gates of kubeadm itself."`
-	ExtraArgs              ExtraArgs       `json:"extra_args" doc:"Flags of components."`
+	ExtraArgs              ExtraArgs       `json:"extra_args" doc:"Flags of components, each a map of names (without --) to values: {v: 2}. They are written as the version of kubeadm wants them."`
 	Kubelet                map[string]any  `json:"kubelet" doc:"KubeletConfiguration of all nodes, for example cgroupDriver: systemd."`
 	KubeProxy              map[string]any  `json:"kube_proxy" doc:"KubeProxyConfiguration, for example mode: ipvs."`
 	ClusterConfiguration   map[string]any  `json:"cluster_configuration" doc:"Further fields of ClusterConfiguration, as its API has them; they win."`

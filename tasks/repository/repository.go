@@ -78,7 +78,7 @@ type Apt struct {
 	URIs          task.Strings  `json:"uris" doc:"Addresses, https://.. or file:/.."`
 	Suites        task.Strings  `json:"suites" doc:"Suites, for example bookworm; ending in / they are directories of a flat repository."`
 	Components    task.Strings  `json:"components" doc:"Components, for example main; none with flat repositories."`
-	Types         task.Strings  `json:"types" default:"deb" doc:"deb, deb-src."`
+	Types         task.Strings  `json:"types" default:"deb" doc:"What the repository has: deb for packages, deb-src for their sources."`
 	Architectures task.Strings  `json:"architectures" doc:"Architectures; default: the host's."`
 	Key           *task.Content `json:"key" kf:"arm?=key,format=content" doc:"Key that signs the repository, armored."`
 	KeySource     *task.Content `json:"key_source" kf:"arm?=key,format=source" doc:"File beside the playbook with that key, armored or binary."`
@@ -89,7 +89,7 @@ type Apt struct {
 
 // Yum is a repository for dnf and yum.
 type Yum struct {
-	BaseURL        task.Strings `json:"baseurl" doc:"Addresses."`
+	BaseURL        task.Strings `json:"baseurl" doc:"Base URLs; $releasever and $basearch are filled in by the package manager."`
 	Mirrorlist     string       `json:"mirrorlist" kf:"format=url" doc:"Address of a list of mirrors, instead of baseurl."`
 	Description    string       `json:"description" doc:"Name for people."`
 	GPGCheck       bool         `json:"gpgcheck" default:"true" doc:"Whether packages must be signed."`

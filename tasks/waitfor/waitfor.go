@@ -73,7 +73,7 @@ type WaitFor struct {
 	Rollout    *Rollout `json:"rollout" kf:"arm=arm" doc:"Deployments, daemon sets, stateful sets of the cluster."`
 	PodsReady  *Pods    `json:"pods_ready" kf:"arm=arm" doc:"Pods of the cluster."`
 
-	Timeout   task.Duration `json:"timeout" default:"5m" doc:"How long to wait."`
+	Timeout   task.Duration `json:"timeout" default:"5m" doc:"How long to wait in all; the task fails after that, and says what was seen last."`
 	Interval  task.Duration `json:"interval" default:"2s" doc:"Pause between two attempts."`
 	Successes int           `json:"successes" kf:"min=1" default:"1" doc:"How often in a row the condition must hold."`
 
