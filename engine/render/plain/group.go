@@ -19,6 +19,7 @@ type group struct {
 	hosts    []string
 	count    int
 	detail   string
+	many     string        // the detail of several hosts, when it names the host; "" = detail
 	dur      time.Duration // the longest
 	until    time.Time     // on the clock of this process
 }
@@ -94,6 +95,9 @@ func (r *Renderer) show(g *group) {
 	case g.count == 1:
 		r.line(g.status, g.color, g.hosts[0], g.dur, g.detail)
 	default:
+		if g.many != "" {
+			g.detail = g.many
+		}
 		about := count(g.count, "host") + ": " + hostList(g.hosts)
 		if g.task != "" {
 			about = g.task + "  " + about
@@ -103,6 +107,24 @@ func (r *Renderer) show(g *group) {
 		}
 		r.line(g.status, g.color, about, 0, g.detail)
 	}
+}
+
+// placeholder stands for the name of each host in a detail that would else be another one for each: a host name that is set.
+const placeholder = "<host>"
+
+// forAll is a detail without the name of its host, "" when it does not have it.
+func forAll(detail, host string) string {
+	words := strings.Split(detail, " ")
+	found := false
+	for i, w := range words {
+		if host != "" && w == host {
+			words[i], found = placeholder, true
+		}
+	}
+	if !found {
+		return ""
+	}
+	return strings.Join(words, " ")
 }
 
 // maxGroups is the number of folded names on a line; names without a common part would fill the screen.

@@ -19,6 +19,7 @@
 package plain
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -212,6 +213,7 @@ func (r *Renderer) result(e event.Event, l *live) {
 	switch e.Status {
 	case event.Changed:
 		g.detail = l.summary(e.Changes)
+		g.many = forAll(g.detail, e.Host)
 	case event.Skipped:
 		if e.When != "" {
 			g.detail = "when: " + clean(e.When)
@@ -227,7 +229,7 @@ func (r *Renderer) result(e event.Event, l *live) {
 		}
 		g.detail = "by " + strings.Join(e.BlockedBy, ", ")
 	}
-	g.same = strings.Join([]string{g.status, g.task, g.detail}, "\x00")
+	g.same = strings.Join([]string{g.status, g.task, cmp.Or(g.many, g.detail)}, "\x00")
 	if e.Status == event.Reused {
 		g.same = g.status
 	}

@@ -109,6 +109,16 @@ func TestDifferentResultsAreNotFolded(t *testing.T) {
 	want(t, got, "changed    k@a1  0.8s  set x", "changed    k@a2  0.8s  set y", "ok         k@a3  0.8s")
 }
 
+func TestAChangeThatNamesItsHostIsFoldedToo(t *testing.T) {
+	got := show(t, Options{},
+		begun("h@a1"), change("h@a1", "set host name a1"), ended("h@a1", event.Changed),
+		begun("h@a2"), change("h@a2", "set host name a2"), ended("h@a2", event.Changed),
+		begun("h@b"), change("h@b", "set host name other"), ended("h@b", event.Changed))
+	want(t, got, "changed    h  2 hosts: a[1-2]  set host name <host>", "changed    h@b  0.8s  set host name other")
+	got = show(t, Options{}, begun("h@a1"), change("h@a1", "set host name a1"), ended("h@a1", event.Changed))
+	want(t, got, "changed    h@a1  0.8s  set host name a1")
+}
+
 func TestAFailureIsShownAtOnceAndInFull(t *testing.T) {
 	show(t, Options{}, ended("node@mn02", event.OK), failure("init@mn01"), func(out string) {
 		want(t, out,
