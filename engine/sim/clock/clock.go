@@ -47,7 +47,7 @@ type Clock struct {
 	seq     int64
 	planned queue
 	idle    []*moment // of sleepers that have woken
-	pausing bool // the real time of a leap is being waited for
+	pausing bool      // the real time of a leap is being waited for
 }
 
 var _ sched.Clock = (*Clock)(nil)
