@@ -119,8 +119,16 @@ func (p *Project) dialer(session string, files *controller.Controller, sink even
 			Session: session, KeepAlive: keepAlive,
 			Notify: notify, Ask: p.asker()}),
 		local: local.New(local.Options{Registry: p.cfg.Kinds, Controller: files, Contents: files, Agent: p.cfg.Agent, Session: session,
-			Version: p.cfg.Version}),
+			Version: p.cfg.Version, RunDir: p.agents()}),
 	}
+}
+
+// agents is where agents on this machine note what belongs to a run; "" = nowhere in particular.
+func (p *Project) agents() string {
+	if p.store == nil {
+		return ""
+	}
+	return filepath.Join(p.store.Dir(), "agents")
 }
 
 func (p *Project) asker() func(context.Context, ssh.Question) (string, error) {

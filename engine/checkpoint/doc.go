@@ -9,6 +9,7 @@
 //	        events.jsonl                  the log
 //	        lock                          held while a process works on the run
 //	    locks/                            one file per inventory and per host in use
+//	    agents/                           what agents on this machine note, see package agent/server
 //	    history/                          seconds per task, one file per playbook
 //
 // All of it belongs to one user (0700 and 0600) and can be read with text tools at any time.

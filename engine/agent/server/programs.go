@@ -30,8 +30,15 @@ func (p programs) started(pid int) (ended func()) {
 		return func() {}
 	}
 	file := filepath.Join(p.dir, strconv.Itoa(pid))
-	_ = os.WriteFile(file, []byte(startOf(pid)), 0o600)
+	_ = os.WriteFile(file, []byte(note(pid)), 0o600)
 	return func() { os.Remove(file) }
+}
+
+// close takes the directory away, unless a program of this agent still runs.
+func (p programs) close() {
+	if p.dir != "" {
+		os.Remove(p.dir) // only where it is empty
+	}
 }
 
 // endLeft ends what an agent before this one has left running. It tells kflow meanwhile that it is busy.
@@ -85,7 +92,7 @@ func (p programs) left() (groups []int) {
 			continue // not ours
 		}
 		file := filepath.Join(p.dir, e.Name())
-		if start, err := os.ReadFile(file); err == nil && runs(group, string(start)) {
+		if text, err := os.ReadFile(file); err == nil && runs(group, string(text)) {
 			groups = append(groups, group)
 			continue
 		}
@@ -96,8 +103,9 @@ func (p programs) left() (groups []int) {
 
 // runs tells whether a process group still is the one that was noted: its leader is the same process, or has ended, and
 // while others of the group are there the kernel gives its number to nobody else.
-func runs(group int, start string) bool {
-	if now := startOf(group); now != "" && now != start {
+func runs(group int, noted string) bool {
+	boot, start, _ := strings.Cut(noted, " ")
+	if now := startOf(group); boot != bootID() || now != "" && now != start {
 		return false
 	}
 	if errors.Is(syscall.Kill(-group, 0), syscall.ESRCH) {
@@ -110,6 +118,17 @@ func runs(group int, start string) bool {
 		}
 	}
 	return false
+}
+
+// note is what tells a process from another of the same number: when it began, and in which life of the machine.
+func note(pid int) string { return bootID() + " " + startOf(pid) }
+
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "?"
+	}
+	return strings.TrimSpace(string(b))
 }
 
 // startOf is when a process began, in the kernel's own measure; "" = there is none, or it has ended and waits to be noticed.

@@ -32,32 +32,39 @@ func TestWhatAKilledAgentLeftRunningIsEnded(t *testing.T) {
 	soft := program(t, "sleep 600; true")
 	hard := program(t, "trap '' TERM; while :; do sleep 600; done")
 	ended := program(t, "sleep 600; true")
-	reused := program(t, "sleep 600; true") // by now the number of another
-	for _, cmd := range []*exec.Cmd{soft, hard, ended, reused} {
+	earlier := program(t, "sleep 600; true") // noted before the machine was started anew
+	reused := program(t, "sleep 600; true")  // by now the number of another
+	for _, cmd := range []*exec.Cmd{soft, hard, ended, reused, earlier} {
 		end := p.started(cmd.Process.Pid)
 		if cmd == ended {
 			end()
 		}
 	}
-	if err := os.WriteFile(filepath.Join(p.dir, strconv.Itoa(reused.Process.Pid)), []byte("12345"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(p.dir, strconv.Itoa(reused.Process.Pid)), []byte(bootID()+" 12345"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	note := filepath.Join(p.dir, "notes")
-	if err := os.WriteFile(note, nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(p.dir, strconv.Itoa(earlier.Process.Pid)), []byte("another "+startOf(earlier.Process.Pid)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	foreign := filepath.Join(p.dir, "notes")
+	if err := os.WriteFile(foreign, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.endLeft(t.Context(), 300*time.Millisecond, "N", io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	for what, cmd := range map[string]*exec.Cmd{"one that ends when it is asked": soft, "one that does not": hard} {
-		if runs(cmd.Process.Pid, startOf(cmd.Process.Pid)) {
+		if runs(cmd.Process.Pid, note(cmd.Process.Pid)) {
 			t.Errorf("%s still runs", what)
 		}
 	}
-	if gone(ended.Process.Pid) || gone(reused.Process.Pid) {
+	if gone(ended.Process.Pid) || gone(reused.Process.Pid) || gone(earlier.Process.Pid) {
 		t.Error("a program was ended that was not left by an agent")
 	}
-	if left, _ := os.ReadDir(p.dir); len(left) != 1 || left[0].Name() != filepath.Base(note) {
+	if p.close(); len(p.left()) > 0 {
+		t.Error("something is left")
+	}
+	if left, _ := os.ReadDir(p.dir); len(left) != 1 || left[0].Name() != filepath.Base(foreign) {
 		t.Errorf("in the directory: %v", left)
 	}
 }

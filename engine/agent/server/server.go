@@ -59,6 +59,8 @@ func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	}
 	defer release()
 	s := &server{o: o, programs: o.programs()}
+	defer s.programs.close()
+	go pruneSessions(o.sessions(), keepContent)
 	if err := s.programs.endLeft(ctx, cmp.Or(o.Grace, host.DefaultGrace), o.Nonce, out); err != nil {
 		return err
 	}
@@ -167,10 +169,7 @@ func (s *server) store() *host.Store {
 		return nil
 	}
 	st := host.NewStore(filepath.Join(s.o.Dir, "content"))
-	go func() {
-		st.Prune(keepContent)
-		pruneSessions(s.o.sessions(), keepContent)
-	}()
+	go st.Prune(keepContent)
 	return st
 }
 

@@ -124,6 +124,9 @@ func isAgentOf(pid int, session string) bool {
 
 // pruneSessions removes what sessions of long ago have left.
 func pruneSessions(dir string, age time.Duration) {
+	if dir == "" {
+		return
+	}
 	files, _ := filepath.Glob(filepath.Join(dir, "*"))
 	for _, file := range files {
 		if st, err := os.Stat(file); err == nil && time.Since(st.ModTime()) > age {

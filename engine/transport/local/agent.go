@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -132,7 +133,7 @@ func (c *agentConn) arguments(nonce string) []string {
 	if c.d.o.Session != "" {
 		sum := sha256.Sum256([]byte("local\x00" + c.d.o.Session + "\x00" + c.target.Name))
 		args = append(args, "--session", hex.EncodeToString(sum[:8]))
-		if dir := runDir(); dir != "" {
+		if dir := cmp.Or(c.d.o.RunDir, runDir()); dir != "" {
 			args = append(args, "--run-dir", dir)
 		}
 	}

@@ -24,6 +24,7 @@ type Options struct {
 	Agent      []string           // path, name and arguments of the agent; nil = tasks run in this process
 	Session    string             // names a run, also when it is resumed: its agent waits for the one before it to end
 	Version    string             // of this build
+	RunDir     string             // where agents note what belongs to a session; "" = a directory of this user in memory
 }
 
 // Dialer makes connections to this machine.
