@@ -2,6 +2,7 @@ package kubeadm
 
 import (
 	"context"
+	"path"
 	"strings"
 	"time"
 
@@ -37,14 +38,22 @@ func (p *Images) list(ctx context.Context, h task.Host) ([]string, error) {
 		return nil, err
 	}
 	argv := []string{"kubeadm", "config", "images", "list", "--kubernetes-version", v.String()}
-	if p.ImageRepository != "" {
+	const flagged = 16 // from here on kubeadm can surely be told the repository by a flag
+	old := p.ImageRepository != "" && !v.AtLeast(flagged)
+	if p.ImageRepository != "" && !old {
 		argv = append(argv, "--image-repository", p.ImageRepository)
 	}
 	o, err := task.Must(ctx, h, task.Query(argv...))
 	if err != nil {
 		return nil, err
 	}
-	return strings.Fields(o.Stdout), nil
+	names := strings.Fields(o.Stdout)
+	for i, name := range names {
+		if old {
+			names[i] = strings.TrimSuffix(p.ImageRepository, "/") + "/" + path.Base(name)
+		}
+	}
+	return names, nil
 }
 
 // Changes implements task.Task.

@@ -98,11 +98,15 @@ func (a *adm) images() int {
 
 // imagesOf are the images of a control plane.
 func imagesOf(version, repository string) []string {
-	if repository == "" {
-		repository = "registry.k8s.io"
-	}
 	version = "v" + strings.TrimPrefix(version, "v")
 	minor := number(version, `v1\.(\d+)`)
+	own := repository == ""
+	switch {
+	case own && minor < 25:
+		repository = "k8s.gcr.io"
+	case own:
+		repository = "registry.k8s.io"
+	}
 	pause := "3.1"
 	for _, step := range []struct {
 		from int
@@ -117,7 +121,7 @@ func imagesOf(version, repository string) []string {
 		out = append(out, repository+"/"+name+":"+version)
 	}
 	dns := repository + "/coredns:v1.11.1"
-	if repository == "registry.k8s.io" {
+	if own && minor >= 21 || repository == "registry.k8s.io" {
 		dns = repository + "/coredns/coredns:v1.11.1"
 	}
 	return append(out, dns, repository+"/pause:"+pause, repository+"/etcd:3.5.12-0")
