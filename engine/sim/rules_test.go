@@ -180,6 +180,22 @@ func TestSockets(t *testing.T) {
 	m.refused("m1", "kubeadm reset --force", "found multiple CRI endpoints on the host")
 }
 
+// TestMinikubeLooksFirst: its driver none brings nothing of what it needs, refuses what is missing, and root on Docker.
+func TestMinikubeLooksFirst(t *testing.T) {
+	m := newMachines(t, 1)
+	h := m.w.Network.Host("m1")
+	if err := h.Write("/usr/local/bin/minikube", "simulated minikube version 1.36.0\n", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m.refused("m1", "minikube start --driver=docker", "DRV_AS_ROOT")
+	m.refused("m1", "minikube status", `Profile "minikube" not found`)
+	m.refused("m1", "minikube start --driver=none", "PROVIDER_DOCKER_NOT_RUNNING")
+	if err := h.Unlink("/usr/bin/conntrack"); err != nil {
+		t.Fatal(err)
+	}
+	m.refused("m1", "minikube start --driver=none", "GUEST_MISSING_CONNTRACK")
+}
+
 // TestOneHolder: the virtual address is held by one keepalived, that of the highest priority whose haproxy runs.
 func TestOneHolder(t *testing.T) {
 	w := world(1)

@@ -96,7 +96,7 @@ func (m *mini) lacks() string {
 	case m.h.Which("conntrack") == "":
 		return "GUEST_MISSING_CONNTRACK: Sorry, Kubernetes requires conntrack to be installed in root's path"
 	case m.h.Which("crictl") == "":
-		return "RUNTIME_ENABLE: crictl not found in root's path"
+		return "GUEST_MISSING_CONNTRACK: Sorry, Kubernetes requires crictl to be installed in root's path"
 	case !docker:
 		return "PROVIDER_DOCKER_NOT_RUNNING: deadline exceeded running \"docker version\""
 	case m.h.Which("cri-dockerd") == "" || !shim:
