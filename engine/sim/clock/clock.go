@@ -12,8 +12,8 @@
 //
 // What is planned for the same moment is woken one after the other, each only when the one before has come to rest again,
 // in an order that does not depend on how goroutines happen to be scheduled: by moment, then by the order that Turn was
-// given, then by when it was planned. So a run is the same run each time. With Parallel all that is planned for a moment
-// is woken together: faster on several cores, and not repeatable.
+// given, then by when it was planned. So a run is the same run each time. With Parallel all that is planned for a moment,
+// or shortly after it, is woken together: faster on several cores, and not repeatable.
 //
 // # Contexts
 //
@@ -33,7 +33,7 @@ import (
 // Options of a Clock.
 type Options struct {
 	Start    time.Time // zero = a fixed day
-	Parallel bool      // wake together what is planned for the same moment
+	Parallel bool      // wake together what is planned for about the same moment
 	Speed    float64   // simulated seconds per real one; 0 = as fast as it goes
 }
 
@@ -171,11 +171,19 @@ func (c *Clock) advance() {
 			c.now = next.at
 		}
 		c.happen(heap.Pop(&c.planned).(*moment))
-		for c.o.Parallel && len(c.planned) > 0 && !c.planned[0].at.After(c.now) {
-			c.happen(heap.Pop(&c.planned).(*moment))
+		for end := next.at.Add(together); c.o.Parallel && len(c.planned) > 0 && !c.planned[0].at.After(end); {
+			p := heap.Pop(&c.planned).(*moment)
+			if p.at.After(c.now) {
+				c.now = p.at
+			}
+			c.happen(p)
 		}
 	}
 }
+
+// together is how far apart moments may be that happen together with Parallel. Hardly any two are planned for the very same
+// one: without that, all would be done by one core after the other. It makes what sleeps sleep longer by as much, at most.
+const together = 20 * time.Millisecond
 
 // pause lets real time pass for a leap.
 func (c *Clock) pause(leap time.Duration) {
