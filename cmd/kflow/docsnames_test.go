@@ -145,6 +145,11 @@ func TestDocsNameEveryWord(t *testing.T) {
 	}
 	names(t, "docs/simulate.md", faults)
 	names(t, "docs/simulate.md", host.Families())
+	var verdicts []string
+	for _, v := range constants(t, "engine/sim/sweep.go", "Verdict") {
+		verdicts = append(verdicts, strings.ToUpper(v))
+	}
+	names(t, "docs/simulate.md", verdicts)
 }
 
 func TestDocsNameEveryCommand(t *testing.T) {
