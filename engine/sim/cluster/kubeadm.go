@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"path"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/kflow/kflow/engine/sim/host"
-	"github.com/kflow/kflow/engine/task"
 )
 
 const (
@@ -137,9 +135,11 @@ func (a *adm) version() string {
 // write puts files there; it fails with what kubeadm says.
 func (a *adm) write(files map[string]string) bool {
 	for _, name := range sorted(files) {
-		err := a.h.MkdirAll(context.Background(), kubernetesDir, task.Attr{})
-		if dir := path.Dir(name); err == nil && (strings.HasPrefix(name, pki) || strings.HasPrefix(name, "/var/lib/etcd/")) {
-			err = a.h.MkdirAll(context.Background(), dir, task.Attr{Mode: 0o700})
+		var err error
+		for _, private := range []string{pki, pki + "etcd/", "/var/lib/etcd/"} {
+			if err == nil && strings.HasPrefix(name, private) {
+				err = a.h.Mkdir(path.Clean(private), 0o700)
+			}
 		}
 		if err == nil {
 			err = a.h.Write(name, files[name], 0o600)

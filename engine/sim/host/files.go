@@ -134,6 +134,14 @@ func (h *Host) WriteFile(_ context.Context, name string, r io.Reader, a task.Att
 	return h.write(name, h.o.Texts.Bytes(b.Bytes()), a)
 }
 
+// Mkdir makes a directory of that mode where there is none, with those above it: what a program does.
+func (h *Host) Mkdir(name string, mode fs.FileMode) error {
+	if err := h.mkdir(path.Dir(name), task.Attr{}); err != nil {
+		return err
+	}
+	return h.mkdir(name, task.Attr{Mode: mode})
+}
+
 // Write replaces a file, with the directories above it: what a program does.
 func (h *Host) Write(name, text string, mode fs.FileMode) error {
 	if err := h.mkdir(path.Dir(name), task.Attr{}); err != nil {
