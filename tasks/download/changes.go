@@ -1,7 +1,6 @@
 package download
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -52,6 +51,9 @@ func (p *Download) readRecord(ctx context.Context, h task.Host) (*record, error)
 	text, exists, err := hostfile.Read(ctx, h, p.recordPath())
 	if err != nil || !exists {
 		return nil, err
+	}
+	if text == p.wrote {
+		return p.rec, nil
 	}
 	r := new(record)
 	if json.Unmarshal([]byte(text), r) != nil || r.URL != p.URL || r.ChecksumURL != p.ChecksumURL || r.Expect != p.Expect {
@@ -276,13 +278,12 @@ func (p *Download) apply(ctx context.Context, h task.Host, want string) error {
 			return err
 		}
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetIndent("", " ")
-	if err := enc.Encode(rec); err != nil {
+	b, err := json.MarshalIndent(rec, "", " ")
+	if err != nil {
 		return err
 	}
-	return hostfile.Write(ctx, h, p.recordPath(), b.String(), task.Attr{})
+	p.wrote, p.rec = string(b)+"\n", &rec
+	return hostfile.Write(ctx, h, p.recordPath(), p.wrote, task.Attr{})
 }
 
 // get has the file in its place, and returns its SHA-256.

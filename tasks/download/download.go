@@ -85,7 +85,8 @@ type Download struct {
 	Owner       string    `json:"owner" doc:"Owner of the file at path."`
 	Group       string    `json:"group" doc:"Group of the file at path."`
 
-	rec     *record // as Changes has read it
+	rec     *record // as Changes has read it, or apply has written it
+	wrote   string
 	readers *sync.Pool
 }
 

@@ -183,7 +183,7 @@ func (c *Clock) advance() {
 
 // together is how far apart moments may be that happen together with Parallel. Hardly any two are planned for the very same
 // one: without that, all would be done by one core after the other. It makes what sleeps sleep longer by as much, at most.
-const together = 20 * time.Millisecond
+const together = 50 * time.Millisecond
 
 // pause lets real time pass for a leap.
 func (c *Clock) pause(leap time.Duration) {

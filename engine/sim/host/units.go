@@ -67,7 +67,12 @@ func (h *Host) fileState(name string) string {
 	if h.masked(name) {
 		return "masked"
 	}
-	for _, link := range wanted(name, h.fragmentText(name)) {
+	return h.linkState(name, h.fragmentText(name))
+}
+
+// linkState is fileState of a unit that is not masked, with the text of its file.
+func (h *Host) linkState(name, text string) string {
+	for _, link := range wanted(name, text) {
 		if h.files.at(link) != nil {
 			return "enabled"
 		}
@@ -75,7 +80,7 @@ func (h *Host) fileState(name string) string {
 	switch {
 	case h.files.at(wants+name) != nil:
 		return "enabled"
-	case !strings.Contains(h.fragmentText(name), "[Install]"):
+	case !strings.Contains(text, "[Install]"):
 		return "static"
 	}
 	return "disabled"
@@ -178,11 +183,12 @@ func (h *Host) showUnit(p *Proc, name string, wanted []string) {
 	values := map[string]string{"Id": name, "LoadState": "not-found", "ActiveState": "inactive", "SubState": "dead", "UnitFileState": "", "NeedDaemonReload": "no",
 		"FragmentPath": "", "SourcePath": ""}
 	if u := h.load(name); u != nil {
+		text := h.fragmentText(name)
 		values["LoadState"], values["ActiveState"], values["SubState"] = "loaded", u.active, u.sub
-		values["FragmentPath"], values["UnitFileState"] = h.fragment(name), h.fileState(name)
+		values["FragmentPath"], values["UnitFileState"] = h.fragment(name), h.linkState(name, text)
 		if strings.HasSuffix(name, ".swap") && values["FragmentPath"] == "" {
 			values["FragmentPath"], values["UnitFileState"], values["SourcePath"] = "/run/systemd/generator/"+name, "generated", "/etc/fstab"
-		} else if u.loaded != h.fragmentText(name) {
+		} else if u.loaded != text {
 			values["NeedDaemonReload"] = "yes"
 		}
 	}
