@@ -32,15 +32,24 @@ func (p *File) Check() error {
 	bad(len(p.Validate) > 0 && !slices.ContainsFunc(p.Validate, func(a string) bool { return strings.Contains(a, "%s") }),
 		task.Failf("validate has no %%s, which stands for the file with the new content"))
 	bad(p.hasSource() && p.Missing != "", task.Failf("missing is for edits of a file that is there; here there is a source"))
+	return errors.Join(append(errs, p.checkEdits()...)...)
+}
+
+// checkEdits finds what is wrong with edits of the text.
+func (p *File) checkEdits() (errs []error) {
 	for _, r := range p.Replace {
 		errs = append(errs, compiles("replace", r.Match))
 	}
 	for _, l := range p.Lines {
-		bad(l.Line == "" && (!l.Absent || l.Match == ""), task.Failf("lines: an entry needs line, or absent with match"))
-		bad(strings.Contains(l.Line, "\n"), task.Failf("lines: %q is more than one line", l.Line))
+		if l.Line == "" && (!l.Absent || l.Match == "") {
+			errs = append(errs, task.Failf("lines: an entry needs line, or absent with match"))
+		}
+		if strings.Contains(l.Line, "\n") {
+			errs = append(errs, task.Failf("lines: %q is more than one line", l.Line))
+		}
 		errs = append(errs, compiles("lines", l.Match), compiles("lines", l.After))
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 func compiles(where, expr string) error {

@@ -111,17 +111,17 @@ func (p *Systemd) Changes(ctx context.Context, h task.Host) ([]task.Change, erro
 	}
 	var changes []task.Change
 	add := func(cs ...task.Change) { changes = append(changes, cs...) }
-	if p.Masked != nil && !*p.Masked && u.masked() {
+	if is(p.Masked, false) && u.masked() {
 		add(p.systemctl("unmask"))
 		u["LoadState"], u["NeedDaemonReload"] = "loaded", "no"
 	}
-	if u.masked() && (p.State == "started" || p.State == "restarted" || p.Enabled != nil && *p.Enabled) {
+	if u.masked() && (p.State == "started" || p.State == "restarted" || is(p.Enabled, true)) {
 		return nil, task.Failf("unit %s is masked", p.name()).WithHint("somebody has forbidden it to start; say `masked: false` if that is to end")
 	}
 	if u["NeedDaemonReload"] == "yes" {
 		add(task.Change{Summary: "reload the configuration of systemd", Apply: run("daemon-reload")})
 	}
-	if p.Enabled != nil && *p.Enabled && !u.enabled() {
+	if is(p.Enabled, true) && !u.enabled() {
 		add(p.systemctl("enable"))
 	}
 	state, err := p.state(ctx, h, u)
@@ -129,19 +129,22 @@ func (p *Systemd) Changes(ctx context.Context, h task.Host) ([]task.Change, erro
 		return nil, err
 	}
 	add(state...)
-	if p.Enabled != nil && !*p.Enabled && u.canDisable() {
+	if is(p.Enabled, false) && u.canDisable() {
 		add(p.systemctl("disable"))
 	}
-	if p.Masked != nil && *p.Masked && !u.masked() {
+	if is(p.Masked, true) && !u.masked() {
 		add(p.mask())
 	}
 	return changes, nil
 }
 
+// is tells whether something is declared, and so.
+func is(declared *bool, so bool) bool { return declared != nil && *declared == so }
+
 // whenMissing: masking works without a unit; anything else needs one.
 func (p *Systemd) whenMissing() ([]task.Change, error) {
 	switch {
-	case p.Masked != nil && *p.Masked && p.Missing == "":
+	case is(p.Masked, true) && p.Missing == "":
 		return []task.Change{p.mask()}, nil
 	case p.Missing == "ok":
 		return nil, nil
