@@ -3,6 +3,7 @@ package host
 import (
 	"io/fs"
 	"regexp"
+	"strconv"
 	"slices"
 	"strings"
 	"time"
@@ -214,6 +215,16 @@ func (im *Image) kubernetes(url string, p *pkg) []string {
 	if len(p.versions) > 0 {
 		return p.versions
 	}
+	if have, ok := im.versions.Load(url); ok {
+		return have.([]string)
+	}
+	out := im.versionsAt(url)
+	im.versions.Store(url, out)
+	return out
+}
+
+// versionsAt are the versions of Kubernetes in a repository.
+func (im *Image) versionsAt(url string) []string {
 	var minors []string
 	if m := kubernetesVersion.FindStringSubmatch(url); m != nil {
 		minors = []string{m[1]}
@@ -284,8 +295,5 @@ func (h *Host) Installed(name string) string {
 }
 
 func itoa(n int) string {
-	if n < 10 {
-		return string(rune('0' + n))
-	}
-	return itoa(n/10) + string(rune('0'+n%10))
+	return strconv.Itoa(n)
 }

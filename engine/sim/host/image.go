@@ -27,6 +27,7 @@ type Image struct {
 	base     *base
 	catalog  map[string]*pkg
 	buffers  sync.Pool // of *bytes.Buffer
+	versions sync.Map  // of Kubernetes, by repository
 }
 
 // Families are the names of the images there are.
