@@ -3,8 +3,8 @@ package host
 import (
 	"io/fs"
 	"regexp"
-	"strconv"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
