@@ -55,7 +55,7 @@ func read(ctx context.Context, h task.Host, c task.Content) (string, error) {
 	}
 	defer r.Close()
 	var b strings.Builder
-	b.Grow(int(c.Size))
+	b.Grow(int(max(0, c.Size)))
 	_, err = io.Copy(&b, r)
 	return b.String(), err
 }
