@@ -262,7 +262,7 @@ func (s *docSession) console(t *testing.T, b docBlock) {
 
 // run carries a command out and compares what it says.
 func (s *docSession) run(t *testing.T, c docCommand, want int) {
-	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("a command of the documentation takes too long"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 4*time.Minute, errors.New("a command of the documentation takes too long"))
 	defer cancel()
 	x := exec.CommandContext(ctx, "sh", "-c", strings.ReplaceAll(c.words, "bin/kflow", "kflow"))
 	x.Dir = s.dir
