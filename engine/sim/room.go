@@ -7,7 +7,7 @@ import "runtime/debug"
 // below 1 GiB as long as what is really needed lets it.
 func Room() (back func()) {
 	const enough = 768 << 20
-	const roomy = 300 // per cent
+	const roomy = 800 // per cent
 	percent, limit := debug.SetGCPercent(roomy), debug.SetMemoryLimit(enough)
 	return func() {
 		debug.SetGCPercent(percent)

@@ -250,11 +250,8 @@ func (t *tree) oneLink(name string, follow bool) (string, bool) {
 
 // find resolves a path to a node.
 func (t *tree) find(op, name string, follow bool) (string, *node, error) {
-	if path.IsAbs(name) {
-		at := path.Clean(name)
-		if n := t.at(at); n != nil && (!follow || n.mode&fs.ModeSymlink == 0) {
-			return at, n, nil // see direct
-		}
+	if n := t.at(name); n != nil && (!follow || n.mode&fs.ModeSymlink == 0) {
+		return name, n, nil // see direct; a path in a tree is clean
 	}
 	at, err := t.resolve(name, follow)
 	if err != nil {
