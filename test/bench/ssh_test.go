@@ -206,9 +206,8 @@ func (before stock) same(tb testing.TB, after string) {
 		case <-patience.C:
 			stacks := make([]byte, 1<<16)
 			stacks = stacks[:runtime.Stack(stacks, true)]
-			tb.Errorf("%s has left something behind: %d goroutines and %d open files before, %d and %d now\n%s", after, before.goroutines, before.files,
+			tb.Fatalf("%s has left something behind: %d goroutines and %d open files before, %d and %d now\n%s", after, before.goroutines, before.files,
 				now.goroutines, now.files, stacks)
-			return
 		}
 	}
 }
