@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,29 @@ func compared(t *testing.T, plan map[string]planned, got map[string]string) {
 		}
 	}
 	t.Logf("PLAN AND RUN AGREE on %d instances: %v", len(plan), counts)
+}
+
+// savedPlan carries out a plan that was kept. It does what it says, and no longer when a host has changed since.
+func savedPlan(t *testing.T, l *lab) {
+	c := l.controller(t)
+	file := filepath.Join(c.home, "note.plan")
+	l.on(t, "k8s-wn02", "echo of somebody >/etc/kflow-e2e")
+	c.want(t, 2, "plan", l.playbook("touch.yaml"), "-i", l.inventory(), "--set", "text=planned", "--out", file)
+	c.want(t, 0, "run", "--plan", file)
+	for _, host := range allHosts {
+		if got := l.on(t, host, "cat /etc/kflow-e2e"); got != "planned" {
+			t.Errorf("%s: %q", host, got)
+		}
+	}
+	c.want(t, 2, "plan", l.playbook("touch.yaml"), "-i", l.inventory(), "--set", "text=again", "--out", file)
+	l.on(t, "k8s-wn02", "echo of somebody >/etc/kflow-e2e")
+	c.want(t, 1, "run", "--plan", file).says(t, "note@k8s-wn02", "plan again")
+	if got := l.on(t, "k8s-wn01", "cat /etc/kflow-e2e"); got != "planned" {
+		t.Errorf("a plan that no longer fits was carried out: %q", got)
+	}
+	for _, host := range allHosts {
+		l.on(t, host, "rm /etc/kflow-e2e")
+	}
 }
 
 // everywhere asks all hosts.
