@@ -275,16 +275,7 @@ func TestTheEndOfTheContextEndsTheGroup(t *testing.T) {
 	if err != cause {
 		t.Errorf("error %v", err)
 	}
-	pid := strings.TrimSpace(read(t, pidFile))
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) { // a busy machine takes a while
-		b, err := os.ReadFile("/proc/" + pid + "/stat")
-		if err != nil || strings.Contains(string(b), ") Z ") {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the child lives on: %s", b)
-		}
-	}
+	awaitEnd(t, strings.TrimSpace(read(t, pidFile)))
 	if _, err := m.Run(ctx, task.Cmd("true")); err != cause {
 		t.Errorf("a command under an ended context: %v", err)
 	}
