@@ -21,7 +21,7 @@ func (p *File) write(now *task.FileInfo, before string, w *wanted) task.Change {
 	if now == nil {
 		attr = merge(attr, w.attr)
 		if attr.Mode == 0 && w.secret {
-			attr.Mode = 0o600
+			attr.Mode = secretMode
 		}
 	}
 	diff := textdiff.Unified(p.Path, before, w.text)
@@ -35,6 +35,9 @@ func (p *File) write(now *task.FileInfo, before string, w *wanted) task.Change {
 		return p.place(ctx, h, now, strings.NewReader(w.text), attr)
 	}}
 }
+
+// secretMode is what a new file with a secret in it has, unless the task says otherwise.
+const secretMode = 0o600
 
 // send is write for a large file, which is compared by its hash.
 func (p *File) send(ctx context.Context, h task.Host, c task.Content, now *task.FileInfo) ([]task.Change, error) {
@@ -56,7 +59,11 @@ func (p *File) send(ctx context.Context, h task.Host, c task.Content, now *task.
 				return err
 			}
 			defer r.Close()
-			return p.place(ctx, h, now, r, p.attr())
+			attr := p.attr()
+			if now == nil && c.Secret && attr.Mode == 0 {
+				attr.Mode = secretMode
+			}
+			return p.place(ctx, h, now, r, attr)
 		},
 	}}, nil
 }

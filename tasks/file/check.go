@@ -2,12 +2,16 @@ package file
 
 import (
 	"errors"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/kflow/kflow/engine/task"
 )
+
+// staticPods is where kubelets look for pods; of files there they leave alone only those whose names begin with a dot.
+const staticPods = "/etc/kubernetes/manifests"
 
 // Check implements task.Checker.
 func (p *File) Check() error {
@@ -31,6 +35,10 @@ func (p *File) Check() error {
 		task.Failf("the format of %s is not known", p.Path).WithHint("add `format: toml`, `ini`, `json` or `yaml`"))
 	bad(len(p.Validate) > 0 && !slices.ContainsFunc(p.Validate, func(a string) bool { return strings.Contains(a, "%s") }),
 		task.Failf("validate has no %%s, which stands for the file with the new content"))
+	bad(p.Mode != "" && strings.Trim(string(p.Mode), "0") == "",
+		task.Failf("mode %q means that it is not given", string(p.Mode)).WithHint("take \"0400\": root may read a file of any mode"))
+	bad(p.Backup && path.Dir(p.Path) == staticPods,
+		task.Failf("backup: kubelets start whatever lies in %s, a backup too", staticPods).WithHint("leave backup out; copy the file elsewhere with a task before (copy_of)"))
 	bad(p.hasSource() && p.Missing != "", task.Failf("missing is for edits of a file that is there; here there is a source"))
 	return errors.Join(append(errs, p.checkEdits()...)...)
 }

@@ -155,14 +155,18 @@ func (l Line) apply(text string) string {
 			return line == l.Line && l.Line != "" || l.Match != "" && match(l.Match)(line)
 		}))
 	}
-	if slices.Contains(lines, l.Line) {
+	last := -1
+	if l.Match != "" {
+		last = lastIndex(lines, match(l.Match))
+	}
+	// Of several lines that match the last one counts for most programs: that the line is there too does not help then.
+	overruled := last >= 0 && lines[last] != l.Line && match(l.Match)(l.Line)
+	if slices.Contains(lines, l.Line) && !overruled {
 		return text
 	}
-	if l.Match != "" {
-		if i := lastIndex(lines, match(l.Match)); i >= 0 {
-			lines[i] = l.Line
-			return joinLines(lines)
-		}
+	if last >= 0 {
+		lines[last] = l.Line
+		return joinLines(lines)
 	}
 	at := len(lines)
 	if l.After != "" {

@@ -67,7 +67,7 @@ type Replace struct {
 // Line is a line that must be there, or not.
 type Line struct {
 	Line   string `json:"line" kf:"short" doc:"The whole line."`
-	Match  string `json:"match" doc:"Regular expression; the last line it matches becomes line. With absent: lines it matches are removed."`
+	Match  string `json:"match" doc:"Regular expression; the last line it matches becomes line, unless it is that already. With absent: lines it matches are removed."`
 	After  string `json:"after" doc:"Regular expression; a new line goes behind the last line it matches, instead of to the end."`
 	Absent bool   `json:"absent" doc:"The line, or all that match, must not be there."`
 }
@@ -139,6 +139,9 @@ func (p *File) Changes(ctx context.Context, h task.Host) ([]task.Change, error) 
 	if now != nil && now.Mode.IsDir() {
 		return nil, task.Failf("%s is a directory", p.Path).WithHint("use `directory: true`, or remove it first with `absent: true`")
 	}
+	if now != nil && now.Mode&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice) != 0 {
+		return nil, task.Failf("%s is no file: %s", p.Path, special(now.Mode)).WithHint("look who made it; remove it first with `absent: true` if it may go")
+	}
 	if now == nil && !p.hasSource() && p.Missing != "create" {
 		if p.Missing == "ok" {
 			return nil, nil
@@ -153,6 +156,17 @@ func (p *File) Changes(ctx context.Context, h task.Host) ([]task.Change, error) 
 		return p.send(ctx, h, *big, now)
 	}
 	return p.compare(ctx, h, now)
+}
+
+// special names what a path is that has no content of its own: who reads it may wait for ever.
+func special(m fs.FileMode) string {
+	switch {
+	case m&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
 }
 
 // look returns what is at a path, links followed; nil when there is nothing.

@@ -26,8 +26,9 @@
 // Values in params.yaml have the types the engine would give them: content, source and template become task.Content
 // (source and template name a file of a section controller/NAME; a template is taken as rendered), conditions are
 // written {text: "host.facts.cpus >= 2", value: false}, and `!secret text` is a secret: it may not appear in a diff
-// that is not marked secret, in a log, an error or an output. A file that does not end in a newline has the attribute
-// nonl in its section line; repeat=1000 makes a large one, which after/ shows by sha256= alone.
+// that is not marked secret, in a log, an error or an output; with source or template the content of the file is one. A
+// file that does not end in a newline has the attribute nonl in its section line; repeat=1000 makes a large one, which
+// after/ shows by sha256= alone.
 //
 // Further sections, all optional:
 //

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3" //nolint:depguard // cases are written in YAML; nothing here is part of kflow
@@ -122,7 +123,9 @@ func (p *params) engine(format, text string, controller map[string][]byte) (any,
 		if !ok {
 			return nil, fmt.Errorf("there is no section controller/%s", text)
 		}
-		return task.Content{Name: text, SHA256: hash(b), Size: int64(len(b))}, nil
+		secret := slices.Contains(p.secrets, text) // it is in the file: the name may be seen
+		p.secrets = slices.DeleteFunc(p.secrets, func(s string) bool { return s == text })
+		return task.Content{Name: text, SHA256: hash(b), Size: int64(len(b)), Secret: secret}, nil
 	case "local":
 		return controllerDir + text, nil
 	case "condition":
