@@ -195,6 +195,7 @@ func (e entry) differs(ctx context.Context, h task.Host) (string, error) {
 	return "", err
 }
 
+// modeText is the mode of an unpacked file: only who may do what with it.
 func modeText(m fs.FileMode) string { return fmt.Sprintf("%04o", m.Perm()) }
 
 // hashFile is the SHA-256 of a file; "" when there is none.
@@ -234,7 +235,7 @@ func (p *Download) attributes(ctx context.Context, h task.Host) ([]task.Change, 
 		}
 	}
 	if attr.Mode != 0 {
-		add("mode", modeText(info.Mode), modeText(attr.Mode))
+		add("mode", hostfile.Octal(info.Mode), hostfile.Octal(attr.Mode))
 	}
 	add("owner", info.Owner, p.Owner)
 	add("group", info.Group, p.Group)

@@ -173,7 +173,7 @@ func (p *File) attributes(now *task.FileInfo) []task.Change {
 func (p *File) attrDiff(now *task.FileInfo) string {
 	want, diff := p.attr(), ""
 	if have := now.Mode &^ fs.ModeType; want.Mode != 0 && have != want.Mode {
-		diff += fmt.Sprintf("mode: %s -> %s\n", octal(have), octal(want.Mode))
+		diff += fmt.Sprintf("mode: %s -> %s\n", hostfile.Octal(have), hostfile.Octal(want.Mode))
 	}
 	if want.Owner != "" && want.Owner != now.Owner {
 		diff += fmt.Sprintf("owner: %s -> %s\n", now.Owner, want.Owner)
@@ -182,17 +182,6 @@ func (p *File) attrDiff(now *task.FileInfo) string {
 		diff += fmt.Sprintf("group: %s -> %s\n", now.Group, want.Group)
 	}
 	return diff
-}
-
-// octal writes a mode as chmod takes it.
-func octal(m fs.FileMode) string {
-	n := uint32(m.Perm())
-	for i, flag := range []fs.FileMode{fs.ModeSticky, fs.ModeSetgid, fs.ModeSetuid} {
-		if m&flag != 0 {
-			n |= 0o1000 << i
-		}
-	}
-	return fmt.Sprintf("%04o", n)
 }
 
 func (p *File) absent(ctx context.Context, h task.Host) ([]task.Change, error) {

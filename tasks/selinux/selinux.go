@@ -58,7 +58,7 @@ func (p *SELinux) Changes(ctx context.Context, h task.Host) ([]task.Change, erro
 		}
 		return nil, nil
 	}
-	if p.State == "permissive" && running == "disabled" && settingRE.FindString(text) == "SELINUX=disabled" {
+	if p.State == "permissive" && running == "disabled" && configuredMode(text) == "disabled" {
 		return nil, nil // more permissive already, and a way back would relabel all files at the next boot
 	}
 	changes := hostfile.Want(config, text, p.edit(text), configured, task.Attr{})
@@ -78,6 +78,16 @@ func mode(ctx context.Context, h task.Host) (string, error) {
 		return "enforcing", nil
 	}
 	return "permissive", nil
+}
+
+// configuredMode is what the last line SELINUX= says; "" where there is none.
+func configuredMode(text string) string {
+	all := settingRE.FindAllString(text, -1)
+	if all == nil {
+		return ""
+	}
+	_, value, _ := strings.Cut(all[len(all)-1], "=")
+	return strings.ToLower(strings.TrimSpace(value))
 }
 
 // edit sets the line SELINUX= and leaves the rest, SELINUXTYPE= included, as it is.

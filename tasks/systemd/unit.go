@@ -49,6 +49,14 @@ func (u unit) up() bool      { return u["ActiveState"] == "active" || u["ActiveS
 func (u unit) down() bool    { return u["ActiveState"] == "inactive" || u["ActiveState"] == "failed" }
 func (u unit) state() string { return u["ActiveState"] + " (" + u["SubState"] + ")" }
 
+// ended is a hint for a unit whose program has ended without an error; "" for others.
+func (u unit) ended() string {
+	if u["ActiveState"] != "inactive" {
+		return ""
+	}
+	return "its program ended without an error: a unit that does one thing and ends (Type=oneshot) is never started for long; say `state: restarted`, or declare its timer. Else, "
+}
+
 // enabled: a static unit has nothing to enable, a generated one starts because its generator says so.
 func (u unit) enabled() bool {
 	switch u["UnitFileState"] {
@@ -74,14 +82,33 @@ func (p *Systemd) start(verb string) func(context.Context, task.Host) error {
 		if err != nil {
 			return err
 		}
+		if !o.OK() && tooOften(o) { // it was mended just now: what it did before does not count
+			if o, err = p.again(ctx, h, verb); err != nil {
+				return err
+			}
+		}
 		if !o.OK() {
-			return p.failed(ctx, h, "unit "+p.name()+" does not start", o)
+			return p.failed(ctx, h, "unit "+p.name()+" does not start", o, "")
 		}
 		if err := p.settle(ctx, h); err != nil {
 			return err
 		}
 		return p.record(ctx, h, hashes)
 	}
+}
+
+// tooOften tells whether systemd refuses to start a unit only because it has failed several times in a short time.
+func tooOften(o task.Output) bool {
+	return strings.Contains(o.Stderr, "attempted too often") || strings.Contains(o.Stderr, "repeated too quickly")
+}
+
+// again lets systemd forget how often the unit has failed, and repeats the command.
+func (p *Systemd) again(ctx context.Context, h task.Host, verb string) (task.Output, error) {
+	h.Log("it has failed several times before; starting it nevertheless, once")
+	if _, err := task.Must(ctx, h, task.Cmd("systemctl", "reset-failed", p.name())); err != nil {
+		return task.Output{}, err
+	}
+	return h.Run(ctx, task.Cmd("systemctl", verb, p.name()))
 }
 
 // settle looks again and again, for as long as the unit must stay active, whether it does.
@@ -95,7 +122,7 @@ func (p *Systemd) settle(ctx context.Context, h task.Host) error {
 		case p.Activating == "ok" && !u.down():
 			return nil
 		case !u.up():
-			return p.failed(ctx, h, "unit "+p.name()+" started, but then it is "+u.state(), task.Output{})
+			return p.failed(ctx, h, "unit "+p.name()+" started, but then it is "+u.state(), task.Output{}, u.ended())
 		case left <= 0:
 			return nil
 		}
@@ -106,7 +133,8 @@ func (p *Systemd) settle(ctx context.Context, h task.Host) error {
 }
 
 // failed is a failure with the status of the unit and its last log lines, which need a moment to get into the journal.
-func (p *Systemd) failed(ctx context.Context, h task.Host, what string, said task.Output) error {
+// hint is what to do besides looking there.
+func (p *Systemd) failed(ctx context.Context, h task.Host, what string, said task.Output, hint string) error {
 	if err := h.Sleep(ctx, 300*time.Millisecond); err != nil {
 		return err
 	}
@@ -120,5 +148,5 @@ func (p *Systemd) failed(ctx context.Context, h task.Host, what string, said tas
 		}
 	}
 	return task.Failf("%s", what).WithOutput(task.Output{Stderr: text}).
-		WithHint("on the host, `journalctl -u %s -b` shows all it has said", p.name())
+		WithHint("%son the host, `journalctl -u %s -b` shows all it has said", hint, p.name())
 }

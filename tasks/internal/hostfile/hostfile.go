@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -67,4 +68,15 @@ func Write(ctx context.Context, h task.Host, name, content string, attr task.Att
 		return err
 	}
 	return h.WriteFile(ctx, name, strings.NewReader(content), attr)
+}
+
+// Octal is a mode as chmod takes it, with setuid, setgid and sticky.
+func Octal(m fs.FileMode) string {
+	n := uint32(m.Perm())
+	for i, flag := range []fs.FileMode{fs.ModeSticky, fs.ModeSetgid, fs.ModeSetuid} {
+		if m&flag != 0 {
+			n |= 0o1000 << i
+		}
+	}
+	return fmt.Sprintf("%04o", n)
 }
