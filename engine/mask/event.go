@@ -28,7 +28,7 @@ func (m *Masker) event(e event.Event) event.Event {
 	e.Outputs = m.JSON(e.Outputs)
 	if e.Machine != nil {
 		e.Machine = &event.Machine{ID: m.String(e.Machine.ID), ProductUUID: m.String(e.Machine.ProductUUID),
-			Address: m.String(e.Machine.Address), OS: m.String(e.Machine.OS)}
+			Address: m.String(e.Machine.Address), OS: m.String(e.Machine.OS), Boot: m.String(e.Machine.Boot)}
 	}
 	if e.Info != nil {
 		e.Info, _ = m.Value(e.Info).(map[string]any)

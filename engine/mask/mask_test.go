@@ -172,6 +172,21 @@ func TestNoFieldOfAnEventHoldsASecret(t *testing.T) {
 	}
 }
 
+func TestMaskingLosesNoField(t *testing.T) {
+	e := full("nothing to hide")
+	want, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(New(secret).Event(e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestLearningDuringARun(t *testing.T) {
 	m := New()
 	var wg sync.WaitGroup
