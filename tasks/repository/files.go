@@ -47,13 +47,29 @@ func (p *Repository) refresh(ctx context.Context, h task.Host, hash string, chan
 	}
 	return append(changes, task.Change{Summary: summary, Apply: func(ctx context.Context, h task.Host) error {
 		if p.Refresh {
-			if err := m.Refresh(ctx, h, o); err != nil {
+			if err := p.lists(ctx, h, m, o); err != nil {
 				return err
 			}
 		}
 		return hostfile.Write(ctx, h, p.record(), hash+"\n", task.Attr{})
 	}}), nil
 }
+
+// lists downloads package lists. A key that has expired is got again from its address: that is how projects prolong keys.
+func (p *Repository) lists(ctx context.Context, h task.Host, m pkgmgr.Manager, o pkgmgr.Options) error {
+	err := m.Refresh(ctx, h, o)
+	if !pkgmgr.ExpiredKey(err) || p.Apt == nil || p.Apt.KeyURL == "" {
+		return err
+	}
+	h.Log("the key of the repository has expired, getting it again from " + p.Apt.KeyURL)
+	if err := p.Apt.download(ctx, h, p.keyring()); err != nil {
+		return err
+	}
+	return m.Refresh(ctx, h, o)
+}
+
+// keyring is the file with the key of the repository.
+func (p *Repository) keyring() string { return "/etc/apt/keyrings/" + p.Name + ".gpg" }
 
 // removal removes the files of the repository.
 func (p *Repository) removal(ctx context.Context, h task.Host, names ...string) ([]task.Change, error) {
@@ -138,7 +154,7 @@ func (y *Yum) text(name string) string {
 
 // aptChanges compares a repository of apt.
 func (p *Repository) aptChanges(ctx context.Context, h task.Host) ([]task.Change, error) {
-	name, keyring := "/etc/apt/sources.list.d/"+p.Name+".sources", "/etc/apt/keyrings/"+p.Name+".gpg"
+	name, keyring := "/etc/apt/sources.list.d/"+p.Name+".sources", p.keyring()
 	if p.State == "absent" {
 		return p.removal(ctx, h, name, keyring)
 	}

@@ -15,6 +15,8 @@ package pkgmgr
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +44,8 @@ type Manager interface {
 type Installed struct {
 	Versions []string // more than one for packages such as kernels
 	Held     bool
+	Locked   bool // held in exactly this version: a lock that is to be renewed when the version changes
+	Stale    bool // held by a lock of another version than is installed
 	Broken   bool // unpacked but not configured: an installation was interrupted
 }
 
@@ -95,7 +99,7 @@ func Run(ctx context.Context, h task.Host, c task.Command, lockTimeout time.Dura
 				WithHint("see who holds it (`ps aux | grep -E 'apt|dpkg|dnf|yum'`), wait for its end, then resume; or give a longer lock_timeout. Do not remove the lock file")
 		}
 		if !said {
-			h.Log("another package manager is running, waiting for its lock: " + lastLine(o))
+			h.Log("another package manager is running, waiting for its lock: " + lockLine(o))
 			said = true
 		}
 		if err := h.Sleep(ctx, lockPoll); err != nil {
@@ -105,14 +109,23 @@ func Run(ctx context.Context, h task.Host, c task.Command, lockTimeout time.Dura
 }
 
 // locked tells whether a command failed because another process holds a lock.
-func locked(o task.Output) bool {
-	return containsAny(o.Stderr+o.Stdout,
-		"Could not get lock", "Unable to acquire the dpkg frontend lock", "Unable to lock the administration directory",
-		"Unable to lock directory", "is another process using it", "dpkg frontend lock was locked by another process",
-		"dpkg frontend is locked by another process", "status database area is locked by another process",
-		"Another app is currently holding the yum lock", "Existing lock /var/run/yum.pid",
-		"can't create transaction lock on", "Failed to obtain the transaction lock", "Failed to obtain rpm transaction lock",
-		"Waiting for process with pid")
+func locked(o task.Output) bool { return lockLine(o) != "" }
+
+// lockLine is what a package manager says of a lock that another process holds; "" when it says nothing of one.
+func lockLine(o task.Output) string {
+	for line := range strings.Lines(o.Stderr + "\n" + o.Stdout) {
+		if containsAny(line,
+			"Could not get lock", "Unable to acquire the dpkg frontend lock", "Unable to lock the administration directory",
+			"Unable to lock directory", "is another process using it", "dpkg frontend lock was locked by another process",
+			"dpkg frontend is locked by another process", "status database area is locked by another process",
+			"Another app is currently holding the yum lock", "Existing lock /var/run/yum.pid",
+			"already locked by", // dnf: RPMDB, Metadata, with exit_on_lock
+			"can't create transaction lock on", "Failed to obtain the transaction lock", "Failed to obtain rpm transaction lock",
+			"Waiting for process with pid") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
 }
 
 func containsAny(s string, texts ...string) bool {
@@ -124,34 +137,85 @@ func containsAny(s string, texts ...string) bool {
 	return false
 }
 
-func lastLine(o task.Output) string {
-	s := o.Tail(400)
-	return s[strings.LastIndexByte(s, '\n')+1:]
-}
-
 // failure turns an exit code other than 0 into an error, with what to do now where that is known.
 func failure(c task.Command, o task.Output) error {
 	all := o.Stdout + o.Stderr
 	if strings.Contains(all, "dpkg returned an error code") { // apt gives dpkg a terminal: what dpkg says of its errors is in Stdout
 		o.Stderr = all
 	}
-	f := task.Failf("`%s` ended with exit code %d", c, o.Code).WithOutput(o)
-	switch {
-	case containsAny(all, "No space left on device", "You don't have enough free space", "more space needed on the"):
-		return f.WithHint("the disk is full: free space on /var and / (`df -h`), then resume")
-	case containsAny(all, "mirrorlist.centos.org", "Cannot find a valid baseurl for repo"):
-		return f.WithHint("mirrorlist.centos.org is gone since July 2024: point the repositories to vault.centos.org or a mirror with `repository: {yum: {mirror: ..}}`")
-	case containsAny(all, "does not have a Release file", " 404  ", "HTTP Error 404", "Status code: 404"):
-		return f.WithHint("a repository is not at its address: check address and suite in the `repository` task (or the mirror's path); Google's Kubernetes repositories were removed in March 2024, use pkgs.k8s.io")
-	case containsAny(all, "Temporary failure resolving", "Could not resolve", "Failed to fetch", "Failed to download metadata", "Curl error",
-		"Connection timed out", "Connection failed", "Unable to connect to", "Hash Sum mismatch", "Couldn't resolve host"):
-		return f.Retryable().WithHint("the repository cannot be reached or is being updated: check network, proxy and the address in `repository`, then resume")
-	case containsAny(all, "NO_PUBKEY", "are not signed", "GPG key retrieval failed", "GPG check FAILED", "Public key for"):
-		return f.WithHint("the signing key is missing or not the right one: set `key_url` (apt) or `gpgkey` (yum) of the repository; it differs for each minor version of Kubernetes")
-	case containsAny(all, "Packages were downgraded and -y was used"):
-		return f.WithHint("an older version is wanted than is installed: set allow_downgrade: true if that is meant")
-	case containsAny(all, "Held packages were changed and -y was used", "held broken packages", "caused by held packages"):
-		return f.WithHint("packages are held (`apt-mark showhold`): declare `hold: true` or `hold: false` for them here, or release them")
+	f := task.Failf("`%s` ended with exit code %d", short(c.Argv), o.Code)
+	for _, a := range advices() {
+		if !containsAny(all, a.texts...) {
+			continue
+		}
+		if !containsAny(o.Stderr, a.texts...) { // apt says what excludes what on Stdout, and on Stderr only that it gives up
+			o.Stderr = all
+		}
+		f.Transient, f.Hint = a.transient, a.hint
+		break
 	}
-	return f
+	return f.WithOutput(o)
+}
+
+// ExpiredKey tells whether an error of Refresh says that the key of a repository has expired or was replaced.
+func ExpiredKey(err error) bool {
+	var f *task.Failure
+	return errors.As(err, &f) && containsAny(f.Output, expired()...)
+}
+
+func expired() []string {
+	return []string{"EXPKEYSIG", "KEYEXPIRED", "The following signatures were invalid"}
+}
+
+// short is a command line without the options that say nothing to people.
+func short(argv []string) string {
+	var words []string
+	for i, w := range argv {
+		plain := []string{"-y", "-q", "-o", "--no-install-recommends", "--allow-change-held-packages", "--disableplugin=versionlock", "--disableexcludes=main"}
+		if slices.Contains(plain, w) || i > 0 && argv[i-1] == "-o" || strings.HasPrefix(w, "--setopt=") || strings.HasPrefix(w, "--force-conf") {
+			continue
+		}
+		words = append(words, w)
+	}
+	return strings.Join(words, " ")
+}
+
+// advice is what to do about a text in the output of a package manager.
+type advice struct {
+	texts     []string
+	hint      string
+	transient bool
+}
+
+// advices are tried in order; the first that fits counts.
+func advices() []advice {
+	return []advice{
+		{texts: []string{"No space left on device", "You don't have enough free space", "more space needed on the"},
+			hint: "the disk is full: free space on /var and / (`df -h`), then resume"},
+		{texts: []string{"mirrorlist.centos.org", "Cannot find a valid baseurl for repo"},
+			hint: "mirrorlist.centos.org is gone since July 2024: point the repositories to vault.centos.org or a mirror with `repository: {yum: {mirror: ..}}`"},
+		{texts: []string{"Conflicting values set for option Signed-By"},
+			hint: "two files describe one repository with different keys (`grep -r URIs /etc/apt/sources.list.d; grep -r deb /etc/apt/sources.list.d`): remove the older one, `file: {path: /etc/apt/sources.list.d/NAME.list, absent: true}`, before this task"},
+		{texts: []string{"is not valid yet (invalid for another", "is not yet valid"},
+			hint: "the clock of this host is behind (`timedatectl`): set it right (chrony) before packages are installed, then resume"},
+		{texts: []string{"does not have a Release file", " 404  ", "HTTP Error 404", "Status code: 404"},
+			hint: "a repository is not at its address: check address and suite in the `repository` task (or the mirror's path); Google's Kubernetes repositories were removed in March 2024, use pkgs.k8s.io"},
+		{texts: expired(),
+			hint: "the signing key on this host has expired or was replaced: remove it (`file: {path: /etc/apt/keyrings/NAME.gpg, absent: true}`) and let the `repository` task get the new one"},
+		{texts: []string{"Certificate verification failed", "SSL certificate problem", "certificate verify failed", "Peer's Certificate"},
+			hint: "the certificate of a repository is not trusted here: a clock that is wrong (`timedatectl`), a proxy with a certificate of its own, or an old package ca-certificates"},
+		{texts: []string{"Temporary failure resolving", "Could not resolve", "Failed to fetch", "Failed to download metadata", "Curl error",
+			"Connection timed out", "Connection failed", "Unable to connect to", "Hash Sum mismatch", "Couldn't resolve host"}, transient: true,
+			hint: "the repository cannot be reached or is being updated: check network, proxy and the address in `repository`, then resume"},
+		{texts: []string{"NO_PUBKEY", "are not signed", "GPG key retrieval failed", "GPG check FAILED", "Public key for"},
+			hint: "the signing key is missing or not the right one: set `key_url` (apt) or `gpgkey` (yum) of the repository; it differs for each minor version of Kubernetes"},
+		{texts: []string{"Packages were downgraded and -y was used"},
+			hint: "an older version is wanted than is installed: set allow_downgrade: true if that is meant"},
+		{texts: []string{" Conflicts: ", " conflicts with ", " Breaks: "},
+			hint: "it cannot be there together with a package that is: remove that one before (`package: {names: [..], state: absent}`); Docker's packages exclude the distribution's docker.io, containerd, runc and podman-docker"},
+		{texts: []string{"Held packages were changed and -y was used", "caused by held packages"},
+			hint: "packages are held (`apt-mark showhold`): declare `hold: true` or `hold: false` for them here, or release them"},
+		{texts: []string{"but it is not installable", "but it is not going to be installed", "have unmet dependencies", "nothing provides", "held broken packages"},
+			hint: "what it needs cannot be had: a repository is missing (EPEL, CRB, universe), is of another release of the distribution, or a package that it needs is held (`apt-mark showhold`) or excluded"},
+	}
 }

@@ -2,6 +2,7 @@ package pkgmgr
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -20,10 +21,19 @@ func (m rpm) lockFiles() (plugin, list, conf string) {
 
 // markHeld sets Held of packages.
 func (m rpm) markHeld(ctx context.Context, h task.Host, found map[string]Installed) error {
-	_, list, conf := m.lockFiles()
-	locks, _, err := hostfile.Read(ctx, h, list)
+	plugin, list, conf := m.lockFiles()
+	locks, listed, err := hostfile.Read(ctx, h, list)
 	if err != nil {
 		return err
+	}
+	if listed { // of a plugin that is switched off it means nothing
+		setting, there, err := hostfile.Read(ctx, h, plugin)
+		if err != nil {
+			return err
+		}
+		if !there || disabledRE.MatchString(setting) {
+			locks = ""
+		}
 	}
 	text, _, err := hostfile.Read(ctx, h, conf)
 	if err != nil {
@@ -54,10 +64,11 @@ func lockedIn(list, name string) bool {
 // Hold implements Manager.
 func (m rpm) Hold(ctx context.Context, h task.Host, names []string, on bool, o Options) error {
 	plugin, list, conf := m.lockFiles()
-	locking, err := hostfile.Exists(ctx, h, plugin)
+	setting, locking, err := hostfile.Read(ctx, h, plugin)
 	if err != nil {
 		return err
 	}
+	locking = locking && !disabledRE.MatchString(setting)
 	if locking && on {
 		return m.versionlock(ctx, h, "add", names, o)
 	}
@@ -79,6 +90,9 @@ func (m rpm) Hold(ctx context.Context, h task.Host, names []string, on bool, o O
 	}
 	return nil
 }
+
+// disabledRE finds the line that switches the plugin off.
+var disabledRE = regexp.MustCompile(`(?mi)^[ \t]*enabled[ \t]*=[ \t]*(0|no|false|off)[ \t]*$`)
 
 func (m rpm) versionlock(ctx context.Context, h task.Host, verb string, names []string, o Options) error {
 	c := task.Cmd(append([]string{m.tool, "-y", "versionlock", verb}, names...)...)
