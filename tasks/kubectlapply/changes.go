@@ -253,11 +253,17 @@ func (p *Apply) send(ctx context.Context, h task.Host, objects []kube.Object) er
 // failure adds what to do about errors of kubectl apply.
 func failure(err error) error {
 	var e *kube.APIError
-	if !errors.As(err, &e) || e.Hint != "" {
+	if !errors.As(err, &e) || e.Reason == kube.Unreachable {
 		return err
 	}
 	for _, a := range []struct{ text, hint string }{
 		{"Too long: must have at most", "the annotation that kubectl keeps is limited to 256 KiB: set server_side: true"},
+		{"is being terminated", "the namespace is being deleted: wait until it is gone (`kubectl get namespace`; what has finalizers keeps it), then resume"},
+		{"exceeded quota", "a ResourceQuota of the namespace is used up: `kubectl describe quota -n NAMESPACE`"},
+		{"violates PodSecurity", "the namespace enforces a Pod Security level that these pods do not keep: label the namespace (pod-security.kubernetes.io/enforce), or change the pods"},
+		{"denied the request", "an admission webhook forbids it, and says why: that is a rule of this cluster"},
+		{"object is being deleted", "wait until it is gone, then resume; finalizers may keep it (`kubectl get -o yaml`)"},
+		{"cannot use generate name with apply", "objects that are applied need a name: give metadata.name instead of generateName"},
 		{"field is immutable", "this field of an object cannot change: delete the object first (`kubectl: {delete: ..}`), then resume"},
 		{"no matches for kind", "the cluster does not have this kind: is its CustomResourceDefinition in the manifest, and does apiVersion fit this version of Kubernetes?"},
 		{"conflict with", "another manager owns these fields: set force_conflicts: true to take them over, or leave them out"},

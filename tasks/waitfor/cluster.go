@@ -251,12 +251,50 @@ func (p *Pods) String() string {
 
 type pod struct {
 	Metadata struct {
-		Name string `json:"name"`
+		Name     string `json:"name"`
+		Deletion string `json:"deletionTimestamp"`
+		Owners   []struct {
+			Kind string `json:"kind"`
+		} `json:"ownerReferences"`
 	} `json:"metadata"`
 	Status struct {
 		Phase      string           `json:"phase"`
+		Reason     string           `json:"reason"`
 		Conditions []kube.Condition `json:"conditions"`
+		Containers []struct {
+			State struct {
+				Waiting struct {
+					Reason  string `json:"reason"`
+					Message string `json:"message"`
+				} `json:"waiting"`
+			} `json:"state"`
+		} `json:"containerStatuses"`
 	} `json:"status"`
+}
+
+// over tells whether nothing more comes of a pod: it has finished, or its controller has made another in its place, as for
+// one that was evicted. A static pod (owned by its node) has no other.
+func (p pod) over() bool {
+	replaced := len(p.Metadata.Owners) > 0 && p.Metadata.Owners[0].Kind != "Node"
+	return p.Status.Phase == "Succeeded" || replaced && (p.Status.Phase == "Failed" || p.Metadata.Deletion != "")
+}
+
+// why is what keeps a pod from being ready: ImagePullBackOff says more than Pending.
+func (p pod) why() string {
+	for _, c := range p.Status.Containers {
+		if w := c.State.Waiting; w.Reason != "" && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
+			return strings.TrimSuffix(w.Reason+": "+short(w.Message), ": ")
+		}
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type == "PodScheduled" && c.Status == "False" && c.Message != "" {
+			return p.Status.Phase + ": " + short(c.Message)
+		}
+	}
+	if p.Status.Reason != "" {
+		return p.Status.Phase + ": " + p.Status.Reason
+	}
+	return p.Status.Phase
 }
 
 func (p *Pods) ask(ctx context.Context, h task.Host) (bool, string, error) {
@@ -272,16 +310,29 @@ func (p *Pods) ask(ctx context.Context, h task.Host) (bool, string, error) {
 	var waiting []string
 	for _, x := range pods {
 		switch {
-		case x.Status.Phase == "Succeeded":
+		case x.over():
 		case slices.ContainsFunc(x.Status.Conditions, func(c kube.Condition) bool { return c.Type == "Ready" && c.Status == "True" }):
 			ready++
 		default:
-			waiting = append(waiting, x.Metadata.Name+" ("+x.Status.Phase+")")
+			waiting = append(waiting, x.Metadata.Name+" ("+x.why()+")")
 		}
 	}
 	seen = fmt.Sprintf("%d are ready", ready)
 	if len(waiting) > 0 {
-		seen += "; not ready: " + strings.Join(waiting, ", ")
+		seen += "; not ready: " + some(waiting)
 	}
 	return ready >= p.Count && waiting == nil, seen, nil
+}
+
+func (p *Pods) advice(seen string) string {
+	where := fmt.Sprintf("`kubectl -n %s describe pod NAME`", p.Namespace)
+	switch {
+	case strings.Contains(seen, "ImagePull") || strings.Contains(seen, "ErrImage"):
+		return "an image cannot be pulled: " + where + " says which and why; check the registry, the runtime's mirrors and proxy, or bring it with the kind image"
+	case strings.Contains(seen, "CrashLoop"):
+		return fmt.Sprintf("a container ends again and again: `kubectl -n %s logs NAME --previous` has its last words", p.Namespace)
+	case strings.Contains(seen, "node(s)"):
+		return "no node takes the pod: its taints, cordoned nodes (`kubectl get nodes`), or not enough CPU or memory; " + where
+	}
+	return "look at the pods that are not ready: " + where + " and `kubectl logs`; if it only takes longer, give a longer timeout"
 }
