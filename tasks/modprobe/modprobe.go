@@ -105,8 +105,23 @@ func (p *Modprobe) Changes(ctx context.Context, h task.Host) ([]task.Change, err
 
 func load(name string) func(context.Context, task.Host) error {
 	return func(ctx context.Context, h task.Host) error {
-		_, err := task.Must(ctx, h, task.Cmd("modprobe", name))
-		return err
+		o, err := h.Run(ctx, task.Cmd("modprobe", name))
+		if err != nil || o.OK() {
+			return err
+		}
+		f := task.Failf("`modprobe %s` ended with exit code %d", name, o.Code).WithOutput(o)
+		for _, a := range []struct{ text, hint string }{
+			{"Key was rejected", "Secure Boot accepts signed modules only, and this one is not, or not by a known key: take the distribution's module, or enrol the key (mokutil)"},
+			{"Required key not available", "Secure Boot accepts signed modules only: take the distribution's module, or enrol the key (mokutil)"},
+			{"Operation not permitted", "this machine is a container, or its kernel is locked (kernel.modules_disabled): load the module on the machine below"},
+			{"Invalid argument", "the module was built for another kernel: `uname -r`, `dmesg | tail`; after an update of the kernel reboot first"},
+			{"Exec format error", "the module was built for another kernel: `uname -r`, `dmesg | tail`; after an update of the kernel reboot first"},
+		} {
+			if strings.Contains(o.Stderr, a.text) {
+				return f.WithHint("%s", a.hint)
+			}
+		}
+		return f.WithHint("`grep -rw %s /etc/modprobe.d` shows whether it is switched off there (install %s /bin/false), `dmesg | tail` what the kernel says", name, name)
 	}
 }
 
@@ -166,14 +181,33 @@ func (k *kernel) choose(ctx context.Context, h task.Host, alternatives []string)
 	var said task.Output
 	for _, name := range alternatives {
 		o, ok, err := program.Try(ctx, h, task.Query("modprobe", "--dry-run", name))
-		if ok || err != nil {
+		if err != nil {
 			return name, false, err
+		}
+		if ok {
+			there, err := k.alias(ctx, h, name)
+			return name, there, err
 		}
 		said = o
 	}
 	return "", false, task.Failf("kernel %s has no module %s", h.Facts().Kernel, strings.Join(alternatives, " or ")).WithOutput(said).
 		WithHint("install the rest of the modules of this kernel (linux-modules-extra on Ubuntu, kernel-modules-extra on RHEL, kmod " +
 			"where modprobe is missing); after an update of the kernel reboot first")
+}
+
+// alias tells whether a name is another one of a module that is there: ext3 is ext4, ip_conntrack is nf_conntrack.
+func (k *kernel) alias(ctx context.Context, h task.Host, name string) (bool, error) {
+	o, ok, err := program.Try(ctx, h, task.Query("modprobe", "--resolve-alias", name))
+	real := strings.Fields(o.Stdout)
+	if err != nil || !ok || len(real) == 0 {
+		return false, err
+	}
+	for _, name := range real {
+		if there, err := k.has(ctx, h, canonical(name)); !there || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func (k *kernel) has(ctx context.Context, h task.Host, name string) (bool, error) {

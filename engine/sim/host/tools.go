@@ -68,6 +68,10 @@ func modprobe(p *Proc) int {
 		if !slices.Contains(p.Host.o.Image.modules, name) {
 			return p.Fail("modprobe: FATAL: Module %s not found in directory /lib/modules/%s", name, p.Host.o.Image.Kernel)
 		}
+		if _, resolve := flags["--resolve-alias"]; resolve {
+			p.Printf("%s\n", name)
+			continue
+		}
 		if !dry {
 			p.Take(60 * time.Millisecond)
 			p.Host.loadModule(name)
