@@ -12,6 +12,7 @@ import (
 func (p *Sysctl) Couplings() []task.Coupling {
 	return []task.Coupling{
 		{Rule: "sysctl-module", Fact: "settings of a module exist only once it is loaded", Source: "kubernetes#127593, flannel#2068", Warning: true, Find: findModules},
+		{Rule: "sysctl-file", Fact: "the file of a sysctl task holds nothing but its values, so two tasks with one file undo each other at every run", Source: "Puppet: duplicate declaration", Warning: true, Find: findFiles},
 	}
 }
 
@@ -26,6 +27,22 @@ func module(key string) string {
 		return "ip_vs"
 	}
 	return ""
+}
+
+// findFiles finds tasks that write one file.
+func findFiles(s task.Scene) (out []task.Finding) {
+	first := map[string]string{} // task by file
+	for _, n := range s.Here("sysctl") {
+		file := n.Text("file")
+		switch with := first[file]; {
+		case file == "":
+		case with == "":
+			first[file] = n.ID
+		default:
+			out = append(out, task.Finding{Task: n.ID, Param: []any{"file"}, With: with, Says: fmt.Sprintf("`%s` writes %s too: each removes the values of the other", with, file), Hint: "give each its own file, or put all values into one task"})
+		}
+	}
+	return out
 }
 
 func findModules(s task.Scene) (out []task.Finding) {
