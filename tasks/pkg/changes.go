@@ -81,10 +81,11 @@ func (p *Package) installation(m pkgmgr.Manager, o pkgmgr.Options, wants []pkgmg
 	var fromFiles []string
 	for i, w := range wants {
 		have, there := found[w.Name]
-		if p.Hold != nil && have.Held != *p.Hold {
-			toHold = append(toHold, w.Name)
+		right := there && !have.Broken && slices.ContainsFunc(have.Versions, func(v string) bool { return pkgmgr.Matches(v, w.Version) })
+		if p.Hold != nil && (have.Held != *p.Hold || *p.Hold && (have.Stale || have.Locked && !right)) {
+			toHold = append(toHold, w.Name) // also anew, in the new version
 		}
-		if there && !have.Broken && slices.ContainsFunc(have.Versions, func(v string) bool { return pkgmgr.Matches(v, w.Version) }) {
+		if right {
 			continue
 		}
 		if there && !p.AllowDowngrade && pkgmgr.Older(w.Version, have.Versions[len(have.Versions)-1]) {

@@ -90,11 +90,11 @@ func TestExcludes(t *testing.T) {
 	}
 }
 
-func TestLockedIn(t *testing.T) {
-	list := "# comment\nkubeadm-0:1.29.6-150500.1.1.*\n0:kubelet-1.13.1-0.*\nkube-extras-1:2-3.*\n"
-	for name, want := range map[string]bool{"kubeadm": true, "kubelet": true, "kube": false, "kube-extras": true} {
-		if got := lockedIn(list, name); got != want {
-			t.Errorf("%s: %v", name, got)
+func TestLockedTo(t *testing.T) {
+	list := "# comment\nkubeadm-0:1.29.6-150500.1.1.*\n0:kubelet-1.13.1-0.*\nkube-extras-1:2-3.*\n2:kubectl-4-5.*\n"
+	for name, want := range map[string]string{"kubeadm": "1.29.6-150500.1.1", "kubelet": "1.13.1-0", "kube": "", "kube-extras": "1:2-3", "kubectl": "2:4-5"} {
+		if got := lockedTo(list, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
 }

@@ -142,6 +142,11 @@ func (m rpm) change(ctx context.Context, h task.Host, o Options, wants []Want, v
 	if !out.OK() {
 		return failure(c, out)
 	}
+	for line := range strings.Lines(all) { // that is no failure for rpm: the package is there
+		if strings.HasPrefix(line, "Error in ") && strings.Contains(line, " scriptlet in rpm package") {
+			h.Log(strings.TrimSpace(line) + "; it is installed, but what the scriptlet does was not done: `rpm -q --scripts PACKAGE` shows it")
+		}
+	}
 	return nil
 }
 
@@ -216,7 +221,11 @@ func (m rpm) versions(ctx context.Context, h task.Host, w Want, argv []string) (
 		return nil, err
 	}
 	var versions []string
-	for line := range strings.Lines(out.Stdout) {
+	available := out.Stdout // without what is installed, which need not be in any repository
+	if _, after, ok := strings.Cut(out.Stdout, "Available Packages"); ok || strings.Contains(out.Stdout, "Installed Packages") {
+		available = after
+	}
+	for line := range strings.Lines(available) {
 		if f := strings.Fields(line); len(f) >= 2 && strings.HasPrefix(f[0], w.Name+".") {
 			versions = append(versions, f[1])
 		}

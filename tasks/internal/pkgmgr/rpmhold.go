@@ -41,24 +41,29 @@ func (m rpm) markHeld(ctx context.Context, h task.Host, found map[string]Install
 	}
 	excluded := excludes(text)
 	for name, i := range found {
-		i.Held = lockedIn(locks, name) || slices.Contains(excluded, name)
+		locked := lockedTo(locks, name)
+		i.Held = locked != "" || slices.Contains(excluded, name)
+		i.Locked = locked == i.Versions[len(i.Versions)-1]
+		i.Stale = locked != "" && !i.Locked
 		found[name] = i
 	}
 	return nil
 }
 
-// lockedIn looks for name in a list of versionlock: kubeadm-0:1.29.6-150500.1.1.* (dnf) or 0:kubeadm-1.13.1-0.* (yum).
-func lockedIn(list, name string) bool {
+// lockedTo finds the version that a list of versionlock locks name to; "" = none. The list has lines such as
+// kubeadm-0:1.29.6-150500.1.1.* (dnf) or 0:kubeadm-1.13.1-0.* (yum).
+func lockedTo(list, name string) string {
 	for line := range strings.Lines(list) {
-		line = strings.TrimSpace(line)
+		line = strings.TrimSuffix(strings.TrimSpace(line), ".*")
+		epoch := ""
 		if before, after, ok := strings.Cut(line, ":"); ok && strings.Trim(before, "0123456789") == "" {
-			line = after
+			epoch, line = before+":", after
 		}
 		if rest, ok := strings.CutPrefix(line, name+"-"); ok && rest != "" && digit(rest[0]) {
-			return true
+			return strings.TrimPrefix(epoch+rest, "0:")
 		}
 	}
-	return false
+	return ""
 }
 
 // Hold implements Manager.
@@ -69,17 +74,18 @@ func (m rpm) Hold(ctx context.Context, h task.Host, names []string, on bool, o O
 		return err
 	}
 	locking = locking && !disabledRE.MatchString(setting)
-	if locking && on {
-		return m.versionlock(ctx, h, "add", names, o)
-	}
 	locks, _, err := hostfile.Read(ctx, h, list)
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(names, func(n string) bool { return lockedIn(locks, n) }); locking && i >= 0 {
-		if err := m.versionlock(ctx, h, "delete", names, o); err != nil {
+	was := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return lockedTo(locks, n) == "" })
+	if locking && len(was) > 0 { // dnf adds none of several, when one has a lock, of whichever version
+		if err := m.versionlock(ctx, h, "delete", was, o); err != nil {
 			return err
 		}
+	}
+	if locking && on {
+		return m.versionlock(ctx, h, "add", names, o)
 	}
 	text, _, err := hostfile.Read(ctx, h, conf)
 	if err != nil {
