@@ -29,9 +29,9 @@ trap finish EXIT
 test/lab/lab.sh up 5
 
 go=${GO:-go}
-$go test -v -count=1 -timeout 60m -run "${1:-.}" ./test/e2e 2>&1 | tee "$log"
+test/gotest.sh -v -count=1 -timeout 60m -run "${1:-.}" ./test/e2e 2>&1 | tee "$log"
 test/lab/lab.sh up 5
-$go test -v -count=1 -timeout 15m -run "${1:-.}" ./test/fidelity 2>&1 | tee -a "$log"
+test/gotest.sh -v -count=1 -timeout 15m -run "${1:-.}" ./test/fidelity 2>&1 | tee -a "$log"
 [ $# -gt 0 ] || {
   $go test -v -count=1 -timeout 15m -run '^$' -bench 'Node|Task|Connect|Graph' -benchtime 1x ./test/bench 2>&1 | tee -a "$log"
 }
