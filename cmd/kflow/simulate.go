@@ -64,7 +64,7 @@ func (a *app) simulateCommand() *cobra.Command {
 	f.BoolVar(&r.again, "again", false, "run a second time on the same hosts, which should change nothing")
 	f.IntVar(&r.sweep, "sweep", 0, "try every kind of fault at every instance: fail, heal, resume; --sweep=`N` only every Nth")
 	f.Lookup("sweep").NoOptDefVal = "1"
-	f.BoolVar(&r.fast, "fast", false, "use all cores; what happens within 50ms may come in another order each time")
+	f.BoolVar(&r.fast, "fast", false, "use all cores; what happens within 5s may come in another order each time")
 	return c
 }
 

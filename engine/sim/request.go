@@ -41,7 +41,11 @@ func (r *request) do(ctx context.Context, progress func(job.Progress)) (*job.Out
 	if r.has(Corrupt) {
 		defer r.w.Faults.damage(r.h.Name, r.faults)()
 	}
+	if len(r.faults) == 0 { // these strike at their moment
+		ctx = r.w.Clock.Ahead(ctx)
+	}
 	out := r.carryOut(ctx, v, progress)
+	_ = r.w.Clock.CatchUp(ctx) // after looks at why the context has ended
 	return r.after(ctx, out)
 }
 

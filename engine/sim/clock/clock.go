@@ -13,7 +13,8 @@
 // What is planned for the same moment is woken one after the other, each only when the one before has come to rest again,
 // in an order that does not depend on how goroutines happen to be scheduled: by moment, then by the order that Turn was
 // given, then by when it was planned. So a run is the same run each time. With Parallel all that is planned for a moment,
-// or shortly after it, is woken together: faster on several cores, and not repeatable.
+// or shortly after it, is woken together: faster on several cores, and not repeatable. And who does much that takes little
+// time may run ahead of the clock for a while (Ahead), instead of waiting for it, and for a core, each time.
 //
 // # Contexts
 //
@@ -94,6 +95,13 @@ const first = -1
 
 // Sleep waits until d has passed or ctx ends; the error is the cause then. Whoever calls it holds.
 func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
+	if a, ok := ctx.Value(aheadKey{}).(*ahead); ok && ctx.Err() == nil {
+		d = a.owed(d)
+	}
+	return c.sleep(ctx, d)
+}
+
+func (c *Clock) sleep(ctx context.Context, d time.Duration) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -1,6 +1,7 @@
 package clock_test
 
 import (
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -56,3 +57,60 @@ func TestNobodyIsWokenEarly(t *testing.T) {
 	c.Release()
 	wg.Wait()
 }
+
+// Who runs ahead waits for the clock when it is far enough before it, and at the end: not a moment is lost.
+func TestWhoRunsAheadCatchesUp(t *testing.T) {
+	c := clock.New(clock.Options{Parallel: true})
+	start := c.Now()
+	var early, far, end time.Duration
+	actors(c, func() {
+		ctx := c.Ahead(t.Context())
+		sleep := func(d time.Duration) time.Duration {
+			if err := c.Sleep(ctx, d); err != nil {
+				t.Error(err)
+			}
+			return c.Now().Sub(start)
+		}
+		early, far = sleep(3*time.Second), sleep(4*time.Second)
+		sleep(time.Second)
+		if err := c.CatchUp(ctx); err != nil {
+			t.Error(err)
+		}
+		end = c.Now().Sub(start)
+	})
+	if early != 0 || far != 7*time.Second || end != 8*time.Second {
+		t.Errorf("3s, 4s and 1s were over at %s, %s and %s", early, far, end)
+	}
+}
+
+// Without Parallel nobody does.
+func TestNobodyRunsAheadOfARepeatableClock(t *testing.T) {
+	c := clock.New(clock.Options{})
+	start := c.Now()
+	actors(c, func() { _ = c.Sleep(c.Ahead(t.Context()), time.Second) })
+	if took := c.Now().Sub(start); took != time.Second {
+		t.Errorf("a second took %s", took)
+	}
+}
+
+// The end of a context ends the debt with it.
+func TestWhoIsAheadIsEndedWithItsContext(t *testing.T) {
+	c := clock.New(clock.Options{Parallel: true})
+	start := c.Now()
+	actors(c, func() {
+		timeout, cancel := c.Within(t.Context(), 2*time.Second, errSlow)
+		defer cancel()
+		ctx := c.Ahead(timeout)
+		if err := c.Sleep(ctx, 3*time.Second); err != nil {
+			t.Error(err)
+		}
+		if err := c.CatchUp(ctx); !errors.Is(err, errSlow) {
+			t.Error(err)
+		}
+	})
+	if took := c.Now().Sub(start); took != 2*time.Second {
+		t.Errorf("it ended after %s", took)
+	}
+}
+
+var errSlow = errors.New("slow")
