@@ -99,8 +99,8 @@ func (e *UnknownError) Error() string {
 }
 
 // path is where programs are looked up, as agents do.
-func searchPath() [6]string {
-	return [...]string{"/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}
+func searchPath() []string {
+	return []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 }
 
 // Which finds a program; "" when it is not there.
@@ -113,15 +113,13 @@ func (h *Host) Which(name string) string {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, dir := range searchPath() {
-		if n := h.files.in(dir, name); n != nil && n.mode&fs.ModeSymlink == 0 {
-			return dir + name
-		}
-		if h.files.isDir(strings.TrimSuffix(dir, "/")) && h.files.in(dir, name) == nil {
-			continue
-		}
-		if at := dir + name; h.files.exists(at) {
-			return at
+	for _, s := range h.o.Texts.spots(&h.o.Texts.programs, searchPath, name) {
+		switch n := h.files.get(s.id); {
+		case n != nil && n.mode&fs.ModeSymlink == 0:
+			return s.path
+		case n == nil && h.files.get(s.dir).isDir():
+		case h.files.exists(s.path):
+			return s.path
 		}
 	}
 	return ""

@@ -53,7 +53,7 @@ func (h *Host) repositories() []repository {
 	files, _ := h.match("/etc/yum.repos.d/*.repo")
 	var out []repository
 	for _, file := range files {
-		out = append(out, yumSections(h.Text(file))...)
+		out = append(out, h.o.Texts.yumSections(h.Text(file))...)
 	}
 	return out
 }

@@ -3,18 +3,26 @@ package host
 import (
 	"bytes"
 	"path"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Texts keeps one copy of equal texts, and gives equal files and paths one number: most of what is written on hosts is written
-// on all of them. It is safe for concurrent use, and its lock is taken while hosts are locked.
+// on all of them. It is safe for concurrent use, and its lock is taken while hosts are locked; what is looked up again and
+// again needs none.
 type Texts struct {
+	paths    sync.Map // of string: its pathID
+	programs sync.Map // of string: its spots, see Texts.spots
+	units    sync.Map
+	sections sync.Map                // of the text of a .repo file: its []repository
+	byNode   atomic.Pointer[[]*node] // 0 and nothing are nil
+
 	mu     sync.RWMutex
 	all    map[string]string
 	nodes  map[node]nodeID
-	byNode []*node // 0 is nothing
-	paths  map[string]pathID
 	byPath []location // 0 is none
 	bases  map[*base][]*node
 }
@@ -24,17 +32,35 @@ type (
 	pathID uint32
 )
 
-// location is a path, and that of the directory it is in.
+// nothing is the number of what has been taken away.
+const nothing nodeID = 1
+
+// location is a path, with what may lie in it, in the order of names.
 type location struct {
 	name string
-	dir  pathID
+	kids []kid
+}
+
+type kid struct {
+	name string
+	id   pathID
+}
+
+// spot is a path at which something may lie, and the directory it is in.
+type spot struct {
+	path    string
+	id, dir pathID
 }
 
 // NewTexts returns an empty set.
 func NewTexts() *Texts {
-	return &Texts{all: map[string]string{}, nodes: map[node]nodeID{}, byNode: []*node{nil}, paths: map[string]pathID{}, byPath: []location{{}},
-		bases: map[*base][]*node{}}
+	t := &Texts{all: map[string]string{}, nodes: map[node]nodeID{}, byPath: []location{{}}, bases: map[*base][]*node{}}
+	t.byNode.Store(&[]*node{0: nil, nothing: nil})
+	return t
 }
+
+// node is what has that number.
+func (t *Texts) node(id nodeID) *node { return (*t.byNode.Load())[id] }
 
 // nodeOf is the number of a node, without its time.
 func (t *Texts) nodeOf(n node) nodeID {
@@ -49,8 +75,10 @@ func (t *Texts) nodeOf(n node) nodeID {
 	defer t.mu.Unlock()
 	if id = t.nodes[n]; id == 0 {
 		kept := n
-		id = nodeID(len(t.byNode))
-		t.nodes[n], t.byNode = id, append(t.byNode, &kept)
+		list := append(*t.byNode.Load(), &kept)
+		id = nodeID(len(list) - 1)
+		t.nodes[n] = id
+		t.byNode.Store(&list) // who has an older one does not know the number either
 	}
 	return id
 }
@@ -67,7 +95,7 @@ func (t *Texts) given(b *base) []*node {
 	}
 	list := make([]*node, len(t.byPath))
 	for name, n := range b.nodes {
-		list[t.paths[name]] = n
+		list[t.pathOf(name)] = n
 	}
 	t.bases[b] = list
 	return list
@@ -75,9 +103,10 @@ func (t *Texts) given(b *base) []*node {
 
 // pathOf is the number of a path; 0 = no host has had anything there.
 func (t *Texts) pathOf(name string) pathID {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.paths[name]
+	if id, ok := t.paths.Load(name); ok {
+		return id.(pathID)
+	}
+	return 0
 }
 
 // path is the number of a path, which it gets when it has none.
@@ -92,7 +121,7 @@ func (t *Texts) path(name string) pathID {
 
 // number gives a path, and the directories it is in, numbers. t.mu is held.
 func (t *Texts) number(name string) pathID {
-	if id := t.paths[name]; id != 0 {
+	if id := t.pathOf(name); id != 0 {
 		return id
 	}
 	var dir pathID
@@ -100,8 +129,38 @@ func (t *Texts) number(name string) pathID {
 		dir = t.number(path.Dir(name))
 	}
 	id := pathID(len(t.byPath))
-	t.paths[name], t.byPath = id, append(t.byPath, location{name, dir})
+	t.byPath = append(t.byPath, location{name: name})
+	if dir != 0 {
+		in, new := &t.byPath[dir], kid{path.Base(name), id}
+		at, _ := slices.BinarySearchFunc(in.kids, new, func(a, b kid) int { return strings.Compare(a.name, b.name) })
+		in.kids = slices.Insert(in.kids, at, new)
+	}
+	t.paths.Store(name, id)
 	return id
+}
+
+// spots are where something with that name may lie, in the order of dirs. known keeps what was asked for before.
+func (t *Texts) spots(known *sync.Map, dirs func() []string, name string) []spot {
+	if have, ok := known.Load(name); ok {
+		return have.([]spot)
+	}
+	var out []spot
+	for _, dir := range dirs() {
+		at := dir + "/" + name
+		out = append(out, spot{path: at, id: t.path(at), dir: t.path(dir)})
+	}
+	known.Store(name, out)
+	return out
+}
+
+// yumSections are the repositories that the text of a .repo file declares.
+func (t *Texts) yumSections(text string) []repository {
+	if have, ok := t.sections.Load(text); ok {
+		return have.([]repository)
+	}
+	out := yumSections(text)
+	t.sections.Store(text, out)
+	return out
 }
 
 // One is the one copy of a text.

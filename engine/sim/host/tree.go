@@ -23,12 +23,11 @@ type node struct {
 
 // base is a tree that many hosts share. It is not changed once the first host stands on it.
 type base struct {
-	nodes    map[string]*node
-	children map[string][]string // by directory: names, sorted
+	nodes map[string]*node
 }
 
 func newBase() *base {
-	b := &base{nodes: map[string]*node{}, children: map[string][]string{}}
+	b := &base{nodes: map[string]*node{}}
 	b.nodes["/"] = &node{mode: fs.ModeDir | 0o755, owner: "root", group: "root"}
 	return b
 }
@@ -41,11 +40,6 @@ func (b *base) put(name string, n *node) {
 	if dir := path.Dir(name); b.nodes[dir] == nil {
 		b.put(dir, &node{mode: fs.ModeDir | 0o755})
 	}
-	if b.nodes[name] == nil {
-		dir := path.Dir(name)
-		i, _ := slices.BinarySearch(b.children[dir], path.Base(name))
-		b.children[dir] = slices.Insert(b.children[dir], i, path.Base(name))
-	}
 	b.nodes[name] = n
 }
 
@@ -55,38 +49,24 @@ func (b *base) put(name string, n *node) {
 type tree struct {
 	base  *base
 	given []*node // of base, by path
-	own   map[pathID]place
+	own   places
 	texts *Texts
 }
 
-// place is what a tree has at a path; node 0 says that there is nothing.
+// place is what a tree has at a path.
 type place struct {
-	node    nodeID
+	node    nodeID // 0 = what the base has
 	changed uint32 // seconds since 1970; 0 = not known
 }
 
-func newTree(b *base, texts *Texts) *tree {
-	return &tree{base: b, given: texts.given(b), own: map[pathID]place{}, texts: texts}
-}
+func newTree(b *base, texts *Texts) *tree { return &tree{base: b, given: texts.given(b), texts: texts} }
 
-func (t *tree) at(name string) *node {
-	t.texts.mu.RLock()
-	defer t.texts.mu.RUnlock()
-	return t.get(t.texts.paths[name])
-}
+func (t *tree) at(name string) *node { return t.get(t.texts.pathOf(name)) }
 
-// in is at for a name in a directory, which is given with its slash.
-func (t *tree) in(dir, name string) *node {
-	path := append(append(make([]byte, 0, 128), dir...), name...)
-	t.texts.mu.RLock()
-	defer t.texts.mu.RUnlock()
-	return t.get(t.texts.paths[string(path)])
-}
-
-// get is what is at a path. t.texts.mu is held.
+// get is what is at a path.
 func (t *tree) get(id pathID) *node {
-	if p, ok := t.own[id]; ok {
-		return t.texts.byNode[p.node]
+	if p := t.own.at(id); p.node != 0 {
+		return t.texts.node(p.node)
 	}
 	if int(id) < len(t.given) {
 		return t.given[id]
@@ -96,7 +76,7 @@ func (t *tree) get(id pathID) *node {
 
 // changed is when what is at a path was changed.
 func (t *tree) changed(name string) time.Time {
-	if at := t.own[t.texts.pathOf(name)].changed; at != 0 {
+	if at := t.own.at(t.texts.pathOf(name)).changed; at != 0 {
 		return time.Unix(int64(at), 0).UTC()
 	}
 	return time.Time{}
@@ -106,8 +86,8 @@ func (t *tree) changed(name string) time.Time {
 func (t *tree) set(name string, n *node) {
 	id := t.texts.path(name)
 	if n == nil {
-		if _, ok := t.own[id]; ok || t.base.nodes[name] != nil {
-			t.own[id] = place{}
+		if t.get(id) != nil {
+			t.own.set(id, place{node: nothing})
 		}
 		return
 	}
@@ -115,35 +95,28 @@ func (t *tree) set(name string, n *node) {
 	if !n.mtime.IsZero() {
 		p.changed = uint32(n.mtime.Unix())
 	}
-	t.own[id] = p
+	t.own.set(id, p)
 }
 
 // list are the names in a directory, sorted.
 func (t *tree) list(dir string) []string {
 	var out []string
-	for _, name := range t.base.children[dir] {
-		if t.at(join(dir, name)) != nil {
-			out = append(out, name)
-		}
-	}
 	t.texts.mu.RLock()
-	at := t.texts.paths[dir]
-	for id, p := range t.own {
-		if p.node != 0 && at != 0 && t.texts.byPath[id].dir == at {
-			out = append(out, path.Base(t.texts.byPath[id].name))
+	defer t.texts.mu.RUnlock()
+	for _, k := range t.texts.byPath[t.texts.pathOf(dir)].kids {
+		if t.get(k.id) != nil {
+			out = append(out, k.name)
 		}
 	}
-	t.texts.mu.RUnlock()
-	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 // names are the paths of what differs from the base, sorted.
 func (t *tree) names() []string {
 	t.texts.mu.RLock()
 	defer t.texts.mu.RUnlock()
-	out := make([]string, 0, len(t.own))
-	for id := range t.own {
+	var out []string
+	for id := range t.own.all() {
 		out = append(out, t.texts.byPath[id].name)
 	}
 	slices.Sort(out)
@@ -151,7 +124,7 @@ func (t *tree) names() []string {
 }
 
 // forget makes what is at a path what the base has.
-func (t *tree) forget(name string) { delete(t.own, t.texts.pathOf(name)) }
+func (t *tree) forget(name string) { t.own.set(t.texts.pathOf(name), place{}) }
 
 func join(dir, name string) string {
 	if dir == "/" {
@@ -274,10 +247,9 @@ func (t *tree) exists(name string) bool {
 }
 
 // isDir tells whether there is a directory at a path that is resolved.
-func (t *tree) isDir(name string) bool {
-	n := t.at(name)
-	return n != nil && n.mode.IsDir()
-}
+func (t *tree) isDir(name string) bool { return t.at(name).isDir() }
+
+func (n *node) isDir() bool { return n != nil && n.mode.IsDir() }
 
 // missing says why there is nothing at a path that is resolved.
 func (t *tree) missing(name string) error {

@@ -19,15 +19,19 @@ type unit struct {
 }
 
 // unitDirs are where unit files lie, the strongest first.
-func unitDirs() [5]string {
-	return [...]string{"/etc/systemd/system/", "/run/systemd/system/", "/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"}
+func unitDirs() []string {
+	return []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+}
+
+func (h *Host) unitSpots(name string) []spot {
+	return h.o.Texts.spots(&h.o.Texts.units, unitDirs, name)
 }
 
 // fragment is the file of a unit; "" when there is none.
 func (h *Host) fragment(name string) string {
-	for _, dir := range unitDirs() {
-		if h.files.in(dir, name) != nil {
-			return dir + name
+	for _, s := range h.unitSpots(name) {
+		if h.files.get(s.id) != nil {
+			return s.path
 		}
 	}
 	return ""
@@ -46,7 +50,7 @@ func (h *Host) fragmentText(name string) string {
 }
 
 func (h *Host) masked(name string) bool {
-	n := h.files.in("/etc/systemd/system/", name)
+	n := h.files.get(h.unitSpots(name)[0].id)
 	return n != nil && n.mode&fs.ModeSymlink != 0 && n.target == "/dev/null"
 }
 
