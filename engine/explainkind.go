@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"io/fs"
 	"strings"
 
 	"github.com/kflow/kflow/engine/inventory"
@@ -31,11 +30,11 @@ func exampleTouches(ctx context.Context, kinds *task.Registry, k task.Kind, e ta
 		case "hosts.yaml":
 			return []byte("kflow: v1\nhosts:\n  host: {address: 192.0.2.1, groups: [control_plane, workers, web]}\n"), nil
 		}
-		return nil, fs.ErrNotExist
+		return nil, nil // a template, or another file that the example names: what it holds does not matter
 	}
-	pb, _, _ := playbook.Load(ctx, "example.yaml", playbook.Options{Kinds: kinds, Read: read})
+	pb, _, found := playbook.Load(ctx, "example.yaml", playbook.Options{Kinds: kinds, Read: read})
 	inv, _ := inventory.Load("hosts.yaml", read)
-	if pb == nil || inv == nil {
+	if pb == nil || inv == nil || found.HasErrors() {
 		return all
 	}
 	p, found := plan.Make(pb, inv, plan.Options{Sketch: true})
