@@ -92,9 +92,24 @@ func TestExcludes(t *testing.T) {
 
 func TestLockedTo(t *testing.T) {
 	list := "# comment\nkubeadm-0:1.29.6-150500.1.1.*\n0:kubelet-1.13.1-0.*\nkube-extras-1:2-3.*\n2:kubectl-4-5.*\n"
-	for name, want := range map[string]string{"kubeadm": "1.29.6-150500.1.1", "kubelet": "1.13.1-0", "kube": "", "kube-extras": "1:2-3", "kubectl": "2:4-5"} {
+	for name, want := range map[string]string{"kubeadm": "1.29.6-150500.1.1.*", "kubelet": "1.13.1-0.*", "kube": "", "kube-extras": "1:2-3.*", "kubectl": "2:4-5.*"} {
 		if got := lockedTo(list, name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestFitsLock(t *testing.T) {
+	for _, c := range []struct {
+		version, lock string
+		fits          bool
+	}{
+		{"1.29.6-150500.1.1", "1.29.6-150500.1.1.*", true}, {"1.29.7-150500.1.1", "1.29.6-150500.1.1.*", false}, {"1.29.6-150500.1.1", "1.29.*", true},
+		{"1.29.6-150500.1.1", "1.29.6", true}, {"1.29.6-150500.1.1", "1.29.6-150500.1.1", true}, {"3:26.1.4-1.el9", "3:26.1.4-1.el9.*", true},
+		{"1.29.6-150500.1.1", "1.28.*", false},
+	} {
+		if got := fitsLock(c.version, c.lock); got != c.fits {
+			t.Errorf("fitsLock(%q, %q) = %v", c.version, c.lock, got)
 		}
 	}
 }

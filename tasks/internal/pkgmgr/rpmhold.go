@@ -2,6 +2,7 @@ package pkgmgr
 
 import (
 	"context"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,18 +44,18 @@ func (m rpm) markHeld(ctx context.Context, h task.Host, found map[string]Install
 	for name, i := range found {
 		locked := lockedTo(locks, name)
 		i.Held = locked != "" || slices.Contains(excluded, name)
-		i.Locked = locked == i.Versions[len(i.Versions)-1]
+		i.Locked = locked != "" && fitsLock(i.Versions[len(i.Versions)-1], locked)
 		i.Stale = locked != "" && !i.Locked
 		found[name] = i
 	}
 	return nil
 }
 
-// lockedTo finds the version that a list of versionlock locks name to; "" = none. The list has lines such as
-// kubeadm-0:1.29.6-150500.1.1.* (dnf) or 0:kubeadm-1.13.1-0.* (yum).
+// lockedTo finds the version, or pattern, that a list of versionlock locks name to; "" = none. The list has lines such as
+// kubeadm-0:1.29.6-150500.1.1.* (dnf) or 0:kubeadm-1.13.1-0.* (yum), and what people write: kubeadm-1.29.*.
 func lockedTo(list, name string) string {
 	for line := range strings.Lines(list) {
-		line = strings.TrimSuffix(strings.TrimSpace(line), ".*")
+		line = strings.TrimSpace(line)
 		epoch := ""
 		if before, after, ok := strings.Cut(line, ":"); ok && strings.Trim(before, "0123456789") == "" {
 			epoch, line = before+":", after
@@ -64,6 +65,15 @@ func lockedTo(list, name string) string {
 		}
 	}
 	return ""
+}
+
+// fitsLock tells whether a version is one that a lock names: with or without architecture, or release.
+func fitsLock(version, lock string) bool {
+	short, _, _ := strings.Cut(version, "-")
+	return slices.ContainsFunc([]string{version + ".arch", version, short}, func(v string) bool {
+		ok, _ := path.Match(lock, v)
+		return ok
+	})
 }
 
 // Hold implements Manager.
@@ -79,7 +89,7 @@ func (m rpm) Hold(ctx context.Context, h task.Host, names []string, on bool, o O
 		return err
 	}
 	was := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return lockedTo(locks, n) == "" })
-	if locking && len(was) > 0 { // dnf adds none of several, when one has a lock, of whichever version
+	if locking && len(was) > 0 { // dnf leaves a lock that is there as it is, of whichever version
 		if err := m.versionlock(ctx, h, "delete", was, o); err != nil {
 			return err
 		}
