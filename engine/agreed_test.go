@@ -47,17 +47,23 @@ func planned(t *testing.T) (folder, engine.Config) {
 	for name, text := range map[string]string{"same": "same", "edit": "old", "switch": "off"} {
 		f.write("host/"+name, text)
 	}
+	return f, f.saved()
+}
+
+// saved plans, and is a configuration that carries that out.
+func (f folder) saved() engine.Config {
+	f.t.Helper()
 	p := f.open(f.config())
 	list, err := p.Plan(context.Background())
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	cfg := f.config()
 	cfg.Playbook, cfg.Plan = "", filepath.Join(f.dir, "plan.json")
-	if err := p.SavePlan(cfg.Plan, list, time.Unix(0, 0)); err != nil {
-		t.Fatal(err)
+	if err := p.SavePlan(cfg.Plan, list, time.Now()); err != nil {
+		f.t.Fatal(err)
 	}
-	return f, cfg
+	return cfg
 }
 
 // carry carries out and returns what every instance ended with.

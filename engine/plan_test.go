@@ -232,9 +232,21 @@ func TestSavedPlan(t *testing.T) {
 		{"a comment", func(f folder, _ *engine.Config) {
 			f.write("p.yaml", "# new\n"+strings.ReplaceAll(site, "DIR", f.dir))
 		}, ""},
-		{"the host", func(f folder, _ *engine.Config) { f.write("host/there", "y") }, "there@me: no change was planned, now it is will change"},
+		{"the host", func(f folder, _ *engine.Config) { f.write("host/there", "y") }, "there@me: `no change` was planned, now it is `will change`"},
 		{"what is known later", func(f folder, _ *engine.Config) {
 			f.write("p.yaml", strings.ReplaceAll(strings.Replace(site, "content: x", "content: z", 1), "DIR", f.dir))
+		}, "the playbook, its inventory or its inputs have changed"},
+		{"what is looped over", func(f folder, _ *engine.Config) {
+			f.write("p.yaml", strings.ReplaceAll(strings.Replace(site, "when: inputs.text == \"never\"", "when: inputs.text == \"never\"\n    for_each: [1, 2]", 1), "DIR", f.dir))
+		}, "the playbook, its inventory or its inputs have changed"},
+		{"where it is done", func(f folder, _ *engine.Config) {
+			f.write("p.yaml", strings.ReplaceAll(strings.Replace(site, "when: inputs.text == \"never\"", "when: inputs.text == \"never\"\n    at: controller", 1), "DIR", f.dir))
+		}, "the playbook, its inventory or its inputs have changed"},
+		{"how often at once", func(f folder, _ *engine.Config) {
+			f.write("p.yaml", strings.ReplaceAll(strings.Replace(site, "when: inputs.text == \"never\"", "when: inputs.text == \"never\"\n    max_parallel: 1", 1), "DIR", f.dir))
+		}, "the playbook, its inventory or its inputs have changed"},
+		{"how it is reached", func(f folder, _ *engine.Config) {
+			f.write("hosts.yaml", "kflow: v1\nhosts:\n  me: {connection: ssh, address: 192.0.2.1}\n")
 		}, "the playbook, its inventory or its inputs have changed"},
 		{"an input", func(_ folder, cfg *engine.Config) { cfg.Set = []string{"text=two"} }, "the playbook, its inventory or its inputs have changed"},
 	} {
@@ -252,7 +264,7 @@ func TestSavedPlan(t *testing.T) {
 			cfg := f.config()
 			cfg.Playbook, cfg.Plan = "", file
 			c.change(f, &cfg)
-			err = f.open(cfg).Fits(context.Background())
+			_, err = f.open(cfg).Fits(context.Background())
 			if got := fmt.Sprint(err); c.want == "" && err != nil || !strings.Contains(got, c.want) {
 				t.Errorf("%v, want %q", err, c.want)
 			}

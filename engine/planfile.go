@@ -2,19 +2,15 @@ package engine
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/kflow/kflow/engine/checkpoint"
 	"github.com/kflow/kflow/engine/host/whole"
-	"github.com/kflow/kflow/engine/playbook"
 )
 
 // savedPlan is a plan in a file: how it was asked for, what the playbook was, and what every instance was to do. It holds
@@ -103,113 +99,4 @@ func (p *Project) agreed() map[string]Planned {
 		out[e.Instance] = e
 	}
 	return out
-}
-
-// Fits plans again and compares: the error lists what is not as the plan says. Nothing has been touched then.
-func (p *Project) Fits(ctx context.Context) error {
-	if p.saved == nil {
-		return nil
-	}
-	if p.saved.Digest != p.digest() {
-		return &adviceError{"the playbook, its inventory or its inputs have changed since " + p.cfg.Plan + " was made", "plan again"}
-	}
-	now, err := p.Plan(ctx)
-	if err != nil {
-		return err
-	}
-	if wrong := differences(p.saved.Instances, now); len(wrong) > 0 {
-		return &adviceError{"the hosts are not as they were when " + p.cfg.Plan + " was made:\n  " + strings.Join(wrong, "\n  "), "plan again"}
-	}
-	return nil
-}
-
-// differences are the instances of which two plans say different things.
-func differences(was, is []Planned) []string {
-	old := map[string]Planned{}
-	for _, e := range was {
-		old[e.Instance] = e
-	}
-	var out []string
-	for _, e := range is {
-		o, known := old[e.Instance]
-		delete(old, e.Instance)
-		switch {
-		case !known:
-			out = append(out, e.Instance+" is new")
-		case o.Is != e.Is:
-			out = append(out, fmt.Sprintf("%s: %s was planned, now it is %s", e.Instance, o.Is, e.Is))
-		case !slices.Equal(o.Changes, e.Changes):
-			out = append(out, e.Instance+": other changes than planned")
-		}
-	}
-	for name := range old {
-		out = append(out, name+" is gone")
-	}
-	slices.Sort(out)
-	const shown = 10
-	if len(out) > shown {
-		out = append(out[:shown], fmt.Sprintf("and %d more", len(out)-shown))
-	}
-	return out
-}
-
-// digest sums up what decides what a run does: tasks with their parameters and conditions as written, hosts, and the values
-// of inputs but secret ones. Comments and the order of keys play no part.
-func (p *Project) digest() string {
-	type taskSum struct {
-		Path, Kind, Params, Run, Lock string
-		When, Needs                   []string
-		Args                          map[string]string
-		Hosts                         []int
-	}
-	var tasks []taskSum
-	for _, t := range p.plan.Playbook.All() {
-		s := taskSum{Path: t.Path, Run: t.Run.String(), Lock: t.Lock, Args: map[string]string{}, Params: canonical(t.Params)}
-		if t.Kind != nil {
-			s.Kind = t.Kind.Name
-		}
-		if t.When != nil {
-			s.When = []string{t.When.Text()}
-		}
-		if t.Part != nil {
-			for name, a := range t.Part.Args {
-				s.Args[name] = canonical(a.Value)
-			}
-		}
-		tasks = append(tasks, s)
-	}
-	for _, l := range p.plan.Leaves {
-		s := taskSum{Path: l.Task.Path, Hosts: l.Hosts}
-		for _, e := range l.Needs {
-			s.Needs = append(s.Needs, fmt.Sprint(p.plan.Leaves[e.From].Task.Path, " ", e.Form))
-		}
-		tasks = append(tasks, s)
-	}
-	inputs := map[string]any{}
-	for _, in := range p.plan.Playbook.Inputs {
-		if !in.Secret {
-			inputs[in.Name] = p.inputValues[in.Name]
-		}
-	}
-	hosts := map[string]any{}
-	for _, h := range p.plan.Hosts {
-		hosts[h.Name] = []any{h.Address, h.Groups, fmt.Sprint(h.Vars)}
-	}
-	text, err := json.Marshal([]any{tasks, inputs, hosts})
-	if err != nil {
-		return err.Error() // never the same as a sum
-	}
-	sum := sha256.Sum256([]byte(p.masker().String(string(text))))
-	return hex.EncodeToString(sum[:])
-}
-
-func canonical(v *playbook.Value) string {
-	if v == nil {
-		return ""
-	}
-	text, err := v.Canonical()
-	if err != nil {
-		return err.Error()
-	}
-	return text
 }

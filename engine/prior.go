@@ -32,11 +32,16 @@ func (p *Project) openPrior() error {
 
 // planOf reads the saved plan that a run carries out: it holds for what is left, too.
 func (p *Project) planOf(id string, state *checkpoint.State) error {
-	if p.cfg.Plan = (options{state.Info}).text("plan"); p.cfg.Plan == "" {
+	info := options{state.Info}
+	if p.cfg.Plan = info.text("plan"); p.cfg.Plan == "" {
 		return nil
 	}
+	const help = "put the file back, or start a run without it"
 	if err := p.readPlan(); err != nil {
-		return &adviceError{fmt.Sprintf("run %s carries out a plan that can't be read: %v", id, err), "put the file back, or start a run without it"}
+		return &adviceError{fmt.Sprintf("run %s carries out a plan that can't be read: %v", id, err), help}
+	}
+	if p.saved.Sum != info.text("plan_sum") {
+		return &adviceError{fmt.Sprintf("run %s carries out a plan, and %s is another one by now", id, p.cfg.Plan), help}
 	}
 	return nil
 }
@@ -130,7 +135,7 @@ func (p *Project) info() map[string]any {
 		out["limit"] = c.Limit
 	}
 	if c.Plan != "" {
-		out["plan"] = absolute(c.Plan)
+		out["plan"], out["plan_sum"] = absolute(c.Plan), p.saved.Sum
 	}
 	if c.Parallel > 0 {
 		out["parallel"] = c.Parallel

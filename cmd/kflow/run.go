@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -72,8 +73,12 @@ func (a *app) runCommand() *cobra.Command {
 			if dry {
 				return a.dryRun(p)
 			}
-			if err := p.Fits(c.Context()); err != nil {
+			already, err := p.Fits(c.Context())
+			if err != nil {
 				return err
+			}
+			if len(already) > 0 {
+				fmt.Fprintf(a.err, "already as planned, all or in part: %s\n", a.few(already))
 			}
 			return a.carryOut(c.Context(), p)
 		},
@@ -83,7 +88,7 @@ func (a *app) runCommand() *cobra.Command {
 	c.Flags().Lookup("output").Usage = "plain, or json: one event per line; with --dry-run the graph as text, dot, mermaid, json or svg"
 	c.Flags().BoolVar(&dry, "dry-run", false, "show the graph with what would run, reach no host")
 	c.Flags().BoolVar(&simulate, "simulate", false, "carry it out on simulated hosts (kflow simulate can do more)")
-	c.Flags().StringVar(&cfg.Plan, "plan", "", "carry out the plan in `FILE`; refused where the playbook or the hosts are not as they were")
+	c.Flags().StringVar(&cfg.Plan, "plan", "", "carry out the plan in `FILE`; refused where the playbook has changed, or a host would now be changed otherwise")
 	a.rehearsalFlags(c, &r)
 	for _, name := range []string{"hosts", "seed", "os", "fault"} {
 		f := c.Flags().Lookup(name)
@@ -91,6 +96,15 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	c.MarkFlagsMutuallyExclusive("simulate", "dry-run", "plan")
 	return c
+}
+
+// few are names for one line: verbose shows all of them.
+func (a *app) few(names []string) string {
+	const shown = 10
+	if len(names) <= shown || a.verbose {
+		return strings.Join(names, " ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], " "), len(names)-shown)
 }
 
 func (a *app) resumeCommand() *cobra.Command {

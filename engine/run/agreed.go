@@ -42,16 +42,30 @@ func (a *attempt) agree(ctx context.Context, conn transport.Conn, w *work) *sche
 	}
 	found := slices.Clone(out.Changes)
 	maskChanges(a.Mask, found)
-	moved := a.moved()
-	for _, c := range found {
-		if !slices.ContainsFunc(said.Changes, func(p job.Change) bool { return fits(p, c, moved || c.Item > 0) }) {
-			return a.refused(said, found)
-		}
+	if _, other := notPlanned(said, found, a.moved()); other {
+		return a.refused(said, found)
+	}
+	if !slices.Equal(found, said.Changes) {
+		a.changedBefore()
 	}
 	if a.agreed = out.Changes; a.agreed == nil {
 		a.agreed = []job.Change{}
 	}
 	return nil
+}
+
+// foundDone notes that what could not be told when the plan was made is there without this run.
+func (a *attempt) foundDone(out *job.Outcome) {
+	if a.Agreed != nil && out.Failure == nil && len(out.Changes) == 0 && a.Agreed[a.plan.Name(a.in)].Is == KnownAfter {
+		a.changedBefore()
+	}
+}
+
+// changedBefore remembers that somebody has made planned changes of an instance before its turn came.
+func (a *attempt) changedBefore() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.already[a.in] = a.host
 }
 
 // bound is what the plan says of an instance; false where the instance is free: there is no plan, it said that this will be
@@ -112,30 +126,32 @@ func (a *attempt) applying() {
 	a.changing[a.in] = a.host
 }
 
-// moved tells whether a task that this one waits for has changed the same host in this run. What it touches says too little:
-// a package brings files that no task names.
+// moved tells whether a task that this one waits for has changed the same host since the plan was made: in this run, or
+// somebody has done it. What it touches says too little: a package brings files that no task names.
 func (a *attempt) moved() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.changing) == 0 {
+	if len(a.changing)+len(a.already) == 0 {
 		return false
 	}
-	before := map[int]bool{}
-	a.before(a.in.Task, before)
-	for in, host := range a.changing {
-		if host == a.host && before[in.Task] {
-			return true
+	waits := map[int]bool{}
+	allBefore(a.leaves, a.in.Task, waits)
+	for _, moved := range []map[sched.Instance]*host{a.changing, a.already} {
+		for in, host := range moved {
+			if host == a.host && waits[in.Task] {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// before finds all that a task waits for, directly or not.
-func (s *Session) before(leaf int, found map[int]bool) {
-	for _, n := range s.leaves[leaf].after {
+// allBefore finds all that a task waits for, directly or not.
+func allBefore(leaves []*leaf, leaf int, found map[int]bool) {
+	for _, n := range leaves[leaf].after {
 		if !found[n.Task] {
 			found[n.Task] = true
-			s.before(n.Task, found)
+			allBefore(leaves, n.Task, found)
 		}
 	}
 }

@@ -67,6 +67,7 @@ func (a *attempt) do(ctx context.Context) sched.Result {
 	if out.Reconnect != nil {
 		a.refresh(a.host)
 	}
+	a.foundDone(out)
 	return a.result(out, work)
 }
 

@@ -62,6 +62,7 @@ const (
 	exitOK          = 0
 	exitFailed      = 3
 	exitUnreachable = 4
+	exitLocked      = 5
 	exitInterrupted = 130
 )
 
@@ -87,6 +88,7 @@ type Session struct {
 	lost    map[int]bool
 
 	changing map[sched.Instance]*host // where there is a plan: instances that have begun to change a host
+	already  map[sched.Instance]*host // the same: instances of which somebody had made planned changes before
 	skips    int                      // instances that an earlier session had skipped already
 
 	// Of a resumed run.
@@ -154,6 +156,9 @@ func (s *Session) lookBack() error {
 // notConnected ends a session that has touched nothing.
 func (s *Session) notConnected(ctx context.Context, err error) (Result, error) {
 	r := Result{Exit: exitUnreachable}
+	if lockedOnly(err) {
+		r.Exit = exitLocked
+	}
 	if errors.Is(context.Cause(ctx), sched.ErrInterrupted) {
 		r.Exit, r.Interrupted, err = exitInterrupted, true, nil
 	}
@@ -163,6 +168,20 @@ func (s *Session) notConnected(ctx context.Context, err error) (Result, error) {
 		err = nil // the events have told it
 	}
 	return r, errors.Join(err, s.bus.commit())
+}
+
+// lockedOnly tells whether nothing but other runs is in the way: to wait for them is all there is to do.
+func lockedOnly(err error) bool {
+	var h *hostError
+	if !errors.As(err, &h) {
+		return false
+	}
+	for _, e := range h.errs {
+		if u, ok := transport.AsUnreachable(e); !ok || u.Stage != transport.Locked {
+			return false
+		}
+	}
+	return true
 }
 
 func newSession(c Config) *Session {
@@ -176,14 +195,14 @@ func newSession(c Config) *Session {
 	s := &Session{
 		Config: c, plan: c.Plan, dialer: c.Dialer, bus: newBus(c.Log, c.Mask, c.Sink, c.Clock), noFacts: zero, start: c.Clock.Now(),
 		memo: plan.NewMemo(), results: newOutcomes(len(c.Plan.Leaves), len(c.Plan.Hosts)), running: map[sched.Instance]time.Time{}, lost: map[int]bool{},
-		changing: map[sched.Instance]*host{},
-		anew:     make([]hostSet, len(c.Plan.Leaves)), taken: map[sched.Instance]bool{}, entered: map[string]bool{},
+		changing: map[sched.Instance]*host{}, already: map[sched.Instance]*host{},
+		anew: make([]hostSet, len(c.Plan.Leaves)), taken: map[sched.Instance]bool{}, entered: map[string]bool{},
 		undone: map[sched.Instance]bool{}, starts: map[sched.Instance]int64{},
 	}
 	for i, t := range c.Targets {
 		s.hosts = append(s.hosts, newHost(c.Plan.Hosts[i].Name, t))
 	}
-	s.controller = newHost("controller", transport.Target{Name: "controller", Connection: transport.Local})
+	s.controller = newHost("controller", transport.Target{Name: "controller", Connection: transport.Local, Shared: true})
 	s.leaves, s.known = makeLeaves(c.Plan), s
 	return s
 }

@@ -94,7 +94,8 @@ func compared(t *testing.T, plan map[string]planned, got map[string]string) {
 	t.Logf("PLAN AND RUN AGREE on %d instances: %v", len(plan), counts)
 }
 
-// savedPlan carries out a plan that was kept. It does what it says, and no longer when a host has changed since.
+// savedPlan carries out a plan that was kept. It does what it says, no longer when a host has changed otherwise since, and what
+// somebody has done by then is done.
 func savedPlan(t *testing.T, l *lab) {
 	c := l.controller(t)
 	file := filepath.Join(c.home, "note.plan")
@@ -111,6 +112,14 @@ func savedPlan(t *testing.T, l *lab) {
 	c.want(t, 1, "run", "--plan", file).says(t, "note@k8s-wn02", "plan again")
 	if got := l.on(t, "k8s-wn01", "cat /etc/kflow-e2e"); got != "planned" {
 		t.Errorf("a plan that no longer fits was carried out: %q", got)
+	}
+	l.on(t, "k8s-wn02", "echo planned >/etc/kflow-e2e")
+	l.on(t, "k8s-wn01", "echo again >/etc/kflow-e2e")
+	c.want(t, 0, "run", "--plan", file).says(t, "already as planned, all or in part: note@k8s-wn01")
+	for _, host := range allHosts {
+		if got := l.on(t, host, "cat /etc/kflow-e2e"); got != "again" {
+			t.Errorf("%s: %q", host, got)
+		}
 	}
 	for _, host := range allHosts {
 		l.on(t, host, "rm /etc/kflow-e2e")
