@@ -46,6 +46,8 @@ type Kubeadm struct {
 	Token  *Token  `json:"token" kf:"arm=arm" doc:"Mint what nodes need to join. Use run: on_demand."`
 	Images *Images `json:"images" kf:"arm=arm" doc:"Images of the control plane: list them, have them on the host."`
 	Reset  *Reset  `json:"reset" kf:"arm=arm" doc:"Remove what kubeadm has made on this host."`
+
+	own arm // the arm of this task, once it is asked for
 }
 
 // Outputs are the outputs. Which of them an arm sets is said at each.
@@ -67,12 +69,19 @@ type arm interface {
 	outputs(ctx context.Context, h task.Host) (Outputs, error)
 }
 
+// arm is the arm that is given. Those that learn the name of their node are copies: parameters are not changed.
 func (k *Kubeadm) arm() (arm, error) {
 	switch {
+	case k.own != nil:
+		return k.own, nil
 	case k.Init != nil:
-		return k.Init, nil
+		own := *k.Init
+		k.own = &own
+		return k.own, nil
 	case k.Join != nil:
-		return k.Join, nil
+		own := *k.Join
+		k.own = &own
+		return k.own, nil
 	case k.Token != nil:
 		return k.Token, nil
 	case k.Images != nil:
