@@ -55,9 +55,16 @@ type Binder interface {
 	Bind(func(job.Progress)) task.Host
 }
 
+// Kinds are the kinds of task that there are; a task.Registry is such.
+type Kinds interface {
+	Lookup(name string) (task.Kind, bool)
+	// Decode reads parameters into what New of their kind returned. A key that it does not have is an error.
+	Decode(params []byte, into any) error
+}
+
 // Run carries out req on h with the kinds of reg. It always returns an Outcome. progress may be nil; it is called by one
 // goroutine at a time, and not after Run has returned.
-func Run(ctx context.Context, reg *task.Registry, h task.Host, req *job.Request, progress func(job.Progress)) *job.Outcome {
+func Run(ctx context.Context, reg Kinds, h task.Host, req *job.Request, progress func(job.Progress)) *job.Outcome {
 	out := &job.Outcome{}
 	secrets := mask.New(req.Secrets...)
 	kind, known := reg.Lookup(req.Kind)
@@ -81,7 +88,7 @@ func Run(ctx context.Context, reg *task.Registry, h task.Host, req *job.Request,
 
 // run is the state of one request.
 type run struct {
-	reg    *task.Registry
+	reg    Kinds
 	kind   task.Kind
 	req    *job.Request
 	host   task.Host

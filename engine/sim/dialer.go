@@ -187,7 +187,7 @@ func (c *conn) declared(req *job.Request) func(context.Context, *task.Command, s
 
 // carryOut runs the request on the host.
 func (r *request) carryOut(ctx context.Context, v *host.View, progress func(job.Progress)) *job.Outcome {
-	return converge.Run(ctx, r.w.o.Kinds, v, r.req, progress)
+	return converge.Run(ctx, r.w.kinds, v, r.req, progress)
 }
 
 func lost(name string, why error) error {

@@ -40,6 +40,7 @@ type World struct {
 	saved    *host.Saved
 	images   *Images
 	programs map[string]host.Program
+	kinds    *memo
 
 	mu    sync.Mutex
 	hosts map[string]*host.Host
@@ -57,7 +58,7 @@ func NewWorld(o Options) *World {
 		o.Images = NewImages()
 	}
 	w := &World{o: o, Clock: clock.New(clock.Options{Parallel: o.Parallel, Speed: o.Speed}), internet: internet.New(), saved: new(host.Saved),
-		images: o.Images, hosts: map[string]*host.Host{}, busy: map[string][]*request{}, texts: host.NewTexts()}
+		images: o.Images, hosts: map[string]*host.Host{}, busy: map[string][]*request{}, texts: host.NewTexts(), kinds: newMemo(o.Kinds)}
 	w.Network = cluster.New(o.Seed, w.Clock)
 	w.programs = w.Network.Programs()
 	w.Network.Internet = w.download

@@ -34,7 +34,8 @@ import (
 	"time"
 )
 
-// Task is one declared state of one host. Implementations are pointers to parameter structs.
+// Task is one declared state of one host. Implementations are pointers to parameter structs. What their lists, maps and
+// pointers lead to is only read: others may share it.
 type Task interface {
 	// Changes compares the host with the declaration, without writing. It is called at least twice per run of a task that
 	// changes something. Errors: NotYet where what it looks at is not there before an earlier task has run; Fail for

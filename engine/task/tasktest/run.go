@@ -68,7 +68,7 @@ func (c *testCase) run(t testing.TB, kind task.Kind, h *Host) *result {
 		return got
 	}
 	got.secrets = p.secrets
-	out := got.converge(p, h)
+	out := got.converge(t, p, h)
 	got.section("ran", strings.Join(h.ran, "\n"))
 	got.differences(start, h.files)
 	for name, s := range h.saved {
@@ -84,14 +84,17 @@ func (c *testCase) run(t testing.TB, kind task.Kind, h *Host) *result {
 }
 
 // converge carries the task out the way the engine does, with lazy parameters when they are asked for.
-func (r *result) converge(p *params, h *Host) *job.Outcome {
+func (r *result) converge(t testing.TB, p *params, h *Host) *job.Outcome {
+	t.Helper()
 	var logs []string
 	run := func(lazy bool) *job.Outcome {
 		req := &job.Request{
 			Instance: "case@" + h.facts.Hostname, Kind: p.kind.Name, Mode: job.Apply,
 			Items: []json.RawMessage{p.json(lazy)}, HasLazy: p.hasLazy, LazyGiven: lazy,
 		}
-		return converge.Run(context.Background(), task.NewRegistry(p.kind), h, req, func(pr job.Progress) {
+		kinds := &shared{Registry: task.NewRegistry(p.kind), t: t}
+		defer kinds.unchanged()
+		return converge.Run(context.Background(), kinds, h, req, func(pr job.Progress) {
 			if pr.Log != "" {
 				logs = append(logs, pr.Log)
 			}
@@ -116,7 +119,7 @@ func again(t testing.TB, p *params, h *Host) {
 	t.Helper()
 	ran, before := len(h.ran), h.files.clone()
 	second := &result{sections: map[string]string{}}
-	if out := second.converge(p, h); out.Failure != nil {
+	if out := second.converge(t, p, h); out.Failure != nil {
 		t.Errorf("second run: %v\n%s", out.Failure, out.Failure.Output)
 	}
 	second.differences(before, h.files)
