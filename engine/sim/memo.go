@@ -8,7 +8,7 @@ import (
 )
 
 // memo is the kinds of a world, with the parameters that were read before: most tasks have the same ones on thousands of
-// hosts. What it gives out shares its lists and maps, which kinds only read (TestKindsDoNotChangeTheirParameters).
+// hosts. What it gives out shares its lists and maps, which kinds only read (tasktest sees to it).
 type memo struct {
 	*task.Registry
 
