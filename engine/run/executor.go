@@ -95,6 +95,9 @@ func (a *attempt) firstReachable(ctx context.Context) (transport.Conn, error) {
 		}
 		errs = append(errs, err)
 	}
+	if len(errs) == 1 {
+		return nil, errs[0]
+	}
 	return nil, &transport.Unreachable{Host: "every host of `at`", Stage: transport.Dial, Err: errors.Join(errs...)}
 }
 

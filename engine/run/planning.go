@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,12 +55,9 @@ func Foresee(ctx context.Context, c Config) ([]Planned, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{Session: s, unknown: map[sched.Instance]string{}, planned: map[sched.Instance]*Planned{}}
+	p := &planner{Session: s, unknown: map[sched.Instance]string{}, planned: map[sched.Instance]*Planned{}, notEntered: map[entry]error{}}
 	s.known = p
-	spec := *s.plan.Spec
-	spec.Limits, spec.Clock = c.Limits, s.Clock
-	spec.Retry = sched.Retry{}
-	scheduler, err := sched.New(spec)
+	scheduler, err := sched.New(p.once())
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +73,25 @@ type planner struct {
 	mu      sync.Mutex
 	unknown map[sched.Instance]string // what is known only after it
 	planned map[sched.Instance]*Planned
+
+	notEntered map[entry]error // blocks whose condition can't be computed, and never will be
+}
+
+// entry is the way into a group on a host.
+type entry struct{ group, host int }
+
+// once is the spec of a plan: hosts are asked as they are, and nothing is tried again.
+func (p *planner) once() sched.Spec {
+	spec := *p.plan.Spec
+	spec.Limits, spec.Clock, spec.Retry = p.Limits, p.Clock, sched.Retry{}
+	spec.Tasks, spec.Groups = slices.Clone(spec.Tasks), slices.Clone(spec.Groups)
+	for i := range spec.Tasks {
+		spec.Tasks[i].Retry = nil
+	}
+	for i := range spec.Groups {
+		spec.Groups[i].Retry = nil
+	}
+	return spec
 }
 
 var (
@@ -129,7 +146,7 @@ func (p *planner) Outcome(leaf, host int) (plan.Outcome, bool) {
 func (p *planner) When(_ context.Context, in sched.Instance) sched.Condition {
 	when := p.leaves[in.Task].Task.When
 	yes, err := p.plan.Condition(when, in.Host, p, nil)
-	if err != nil {
+	if err = cmp.Or(p.shutOut(in), err); err != nil {
 		p.undecided(in, err)
 		return sched.Condition{Run: true, Result: &sched.Result{Status: event.OK}}
 	}
@@ -143,14 +160,40 @@ func (p *planner) Enter(_ context.Context, group, host int) sched.Condition {
 		return sched.Condition{Run: true}
 	}
 	yes, err := p.plan.Condition(t.When, host, p, nil)
+	if _, later := knownAfter(err); err != nil && !later {
+		p.mu.Lock()
+		p.notEntered[entry{group, host}] = err
+		p.mu.Unlock()
+	}
 	return sched.Condition{Run: yes || err != nil, Text: t.When.Text()}
+}
+
+// shutOut is why an instance can't be reached: the condition of a block around it can't be computed.
+func (p *planner) shutOut(in sched.Instance) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	spec := p.plan.Spec
+	for g := spec.Tasks[in.Task].Group; g != sched.None && len(p.notEntered) > 0; g = spec.Groups[g].Group {
+		if err := p.notEntered[entry{g, in.Host}]; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// knownAfter is the task that has to run before something can be computed, where that is all that is in the way.
+func knownAfter(err error) (task string, ok bool) {
+	var absent expr.Absent
+	if !errors.As(err, &absent) {
+		return "", false
+	}
+	return strings.CutPrefix(absent.Why, "known after ")
 }
 
 // undecided notes an instance whose condition or parameters can't be evaluated now.
 func (p *planner) undecided(in sched.Instance, err error) {
-	var absent expr.Absent
-	if errors.As(err, &absent) && strings.HasPrefix(absent.Why, "known after ") {
-		p.note(in, KnownAfter, strings.TrimPrefix(absent.Why, "known after "), nil)
+	if after, ok := knownAfter(err); ok {
+		p.note(in, KnownAfter, after, nil)
 	} else {
 		p.note(in, WouldFail, err.Error(), nil)
 	}
@@ -162,10 +205,13 @@ func (p *planner) undecided(in sched.Instance, err error) {
 // Do implements sched.Executor: the changes of the instance, and what that means for those after it.
 func (p *planner) Do(ctx context.Context, in sched.Instance, n int, ctl sched.Control) sched.Result {
 	a := &attempt{Session: p.Session, in: in, leaf: p.leaves[in.Task], n: n, ctl: ctl}
+	if err := p.shutOut(in); err != nil {
+		p.undecided(in, err)
+		return sched.Result{Status: event.OK}
+	}
 	conn, err := a.where(ctx)
 	if err != nil {
-		p.note(in, NotReached, err.Error(), nil)
-		return sched.Result{Status: event.Unreachable, Err: err, HostLost: true}
+		return p.notReached(a, err)
 	}
 	w, err := p.resolve(in, nil)
 	if err != nil {
@@ -174,10 +220,15 @@ func (p *planner) Do(ctx context.Context, in sched.Instance, n int, ctl sched.Co
 	}
 	out, err := conn.Do(ctx, a.request(w, job.Plan), nil)
 	if err != nil {
-		p.note(in, NotReached, err.Error(), nil)
-		return sched.Result{Status: event.Unreachable, Err: err, HostLost: true}
+		return p.notReached(a, err)
 	}
 	return p.foreseen(a, out)
+}
+
+// notReached notes an instance whose host does not answer. Where that is not its own, its own may well be up.
+func (p *planner) notReached(a *attempt, err error) sched.Result {
+	p.note(a.in, NotReached, err.Error(), nil)
+	return sched.Result{Status: event.Unreachable, Err: err, HostLost: !a.leaf.Place.Elsewhere}
 }
 
 func (p *planner) foreseen(a *attempt, out *job.Outcome) sched.Result {
