@@ -35,8 +35,8 @@ type editor func(text string, at []string, value any) (string, error)
 // Set sets the values at paths (see ParsePath), in the order of the paths, in a text of a format: toml, ini, json or yaml.
 // A value that is a map sets each of its keys, whose names are taken as they are; nil removes.
 func Set(format, text string, values map[string]any) (string, error) {
-	edit, ok := map[string]editor{"toml": setTOML, "ini": setINI, "json": setJSON, "yaml": setYAML}[format]
-	if !ok {
+	edit := editorOf(format)
+	if edit == nil {
 		return "", fmt.Errorf("format %q is not toml, ini, json or yaml", format)
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
@@ -49,6 +49,20 @@ func Set(format, text string, values map[string]any) (string, error) {
 		}
 	}
 	return text, nil
+}
+
+func editorOf(format string) editor {
+	switch format {
+	case "toml":
+		return new(tomlEditor).set
+	case "ini":
+		return setINI
+	case "json":
+		return setJSON
+	case "yaml":
+		return setYAML
+	}
+	return nil
 }
 
 func setAll(edit editor, text string, at []string, value any) (string, error) {

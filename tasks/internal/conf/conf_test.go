@@ -153,14 +153,14 @@ func FuzzTOML(f *testing.F) {
 		if table == "" || key == "" || toml.Unmarshal([]byte(src), &before) != nil || strings.Contains(src, "\r") || !utf8.ValidString(table+"\x00"+key) {
 			return
 		}
-		out, err := setTOML(src, []string{table, key}, "v")
+		out, err := new(tomlEditor).set(src, []string{table, key}, "v")
 		if err != nil {
 			return
 		}
 		if err := toml.Unmarshal([]byte(out), &after); err != nil {
 			t.Fatalf("%v\nbefore:\n%s\nafter:\n%s", err, src, out)
 		}
-		if again, err := setTOML(out, []string{table, key}, "v"); err != nil || again != out {
+		if again, err := new(tomlEditor).set(out, []string{table, key}, "v"); err != nil || again != out {
 			t.Fatalf("a second time: %v\n%s", err, cmp.Diff(out, again))
 		}
 		got, ok := after[table].(map[string]any)

@@ -6,13 +6,28 @@ import (
 	"strings"
 )
 
-// setTOML sets a value. What is not set stays byte by byte; a new key goes to the end of its table, a new table behind
-// the tables it belongs to, with quotes and indents as the file has them.
-func setTOML(src string, at []string, value any) (string, error) {
-	src = lineEnd(src)
+// tomlEditor sets values one after the other, and scans a text once as long as it does not change.
+type tomlEditor struct{ last *tomlDoc }
+
+func (t *tomlEditor) scan(src string) (*tomlDoc, error) {
+	if t.last != nil && t.last.src == src {
+		return t.last, nil
+	}
 	d, err := scanTOML(src)
 	if err != nil {
-		return "", fmt.Errorf("the file is no valid TOML: %w", err)
+		return nil, fmt.Errorf("the file is no valid TOML: %w", err)
+	}
+	t.last = d
+	return d, nil
+}
+
+// set sets a value. What is not set stays byte by byte; a new key goes to the end of its table, a new table behind
+// the tables it belongs to, with quotes and indents as the file has them.
+func (t *tomlEditor) set(src string, at []string, value any) (string, error) {
+	src = lineEnd(src)
+	d, err := t.scan(src)
+	if err != nil {
+		return "", err
 	}
 	if value == nil {
 		return d.remove(at), nil
