@@ -279,7 +279,7 @@ func (p *Download) apply(ctx context.Context, h task.Host, want string) error {
 			return err
 		}
 	}
-	b, err := json.MarshalIndent(rec, "", " ")
+	b, err := json.Marshal(rec)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (p *Systemd) record(ctx context.Context, h task.Host, hashes map[string]str
 	if len(hashes) == 0 {
 		return nil
 	}
-	b, err := json.MarshalIndent(record{hashes}, "", "  ")
+	b, err := json.Marshal(record{hashes})
 	if err != nil {
 		return err
 	}
