@@ -185,7 +185,6 @@ func (h *Host) count(name string, n int) {
 // Flags splits arguments into flags and words. Those of with take a value in the next argument, unless it is written
 // after =. Everything behind -- is words.
 func (p *Proc) Flags(with ...string) (flags map[string]string, words []string) {
-	flags = map[string]string{}
 	for i := 0; i < len(p.Args); i++ {
 		a := p.Args[i]
 		if a == "--" {
@@ -201,6 +200,9 @@ func (p *Proc) Flags(with ...string) (flags map[string]string, words []string) {
 				i++
 				value = p.Args[i]
 			}
+		}
+		if flags == nil {
+			flags = map[string]string{}
 		}
 		flags[name] = value
 	}

@@ -184,28 +184,62 @@ func (h *Host) showUnits(p *Proc, flags map[string]string, names []string) int {
 }
 
 func (h *Host) showUnit(p *Proc, name string, wanted []string) {
-	values := map[string]string{"Id": name, "LoadState": "not-found", "ActiveState": "inactive", "SubState": "dead", "UnitFileState": "", "NeedDaemonReload": "no",
-		"FragmentPath": "", "SourcePath": ""}
-	if u := h.load(name); u != nil {
-		text := h.fragmentText(name)
-		values["LoadState"], values["ActiveState"], values["SubState"] = "loaded", u.active, u.sub
-		values["FragmentPath"], values["UnitFileState"] = h.fragment(name), h.linkState(name, text)
-		if strings.HasSuffix(name, ".swap") && values["FragmentPath"] == "" {
-			values["FragmentPath"], values["UnitFileState"], values["SourcePath"] = "/run/systemd/generator/"+name, "generated", "/etc/fstab"
-		} else if u.loaded != text {
-			values["NeedDaemonReload"] = "yes"
-		}
-	}
-	if h.masked(name) {
-		values["LoadState"], values["UnitFileState"] = "masked", "masked"
-	}
+	s := h.shown(name)
 	for _, key := range wanted {
-		if value, known := values[key]; known {
-			for _, s := range [...]string{key, "=", value, "\n"} {
-				p.out.WriteString(s)
+		if value, known := s.property(key); known {
+			for _, part := range [...]string{key, "=", value, "\n"} {
+				p.out.WriteString(part)
 			}
 		}
 	}
+}
+
+// shown is what systemd says of a unit.
+type shown struct {
+	id, load, active, sub, file, fragment, source string
+	stale                                         bool // its file is another than the one that was read
+}
+
+func (h *Host) shown(name string) shown {
+	s := shown{id: name, load: "not-found", active: "inactive", sub: "dead"}
+	if u := h.load(name); u != nil {
+		text := h.fragmentText(name)
+		s.load, s.active, s.sub, s.fragment, s.file = "loaded", u.active, u.sub, h.fragment(name), h.linkState(name, text)
+		if strings.HasSuffix(name, ".swap") && s.fragment == "" {
+			s.fragment, s.file, s.source = "/run/systemd/generator/"+name, "generated", "/etc/fstab"
+		} else {
+			s.stale = u.loaded != text
+		}
+	}
+	if h.masked(name) {
+		s.load, s.file = "masked", "masked"
+	}
+	return s
+}
+
+func (s *shown) property(key string) (value string, known bool) {
+	switch key {
+	case "Id":
+		return s.id, true
+	case "LoadState":
+		return s.load, true
+	case "ActiveState":
+		return s.active, true
+	case "SubState":
+		return s.sub, true
+	case "UnitFileState":
+		return s.file, true
+	case "FragmentPath":
+		return s.fragment, true
+	case "SourcePath":
+		return s.source, true
+	case "NeedDaemonReload":
+		if s.stale {
+			return "yes", true
+		}
+		return "no", true
+	}
+	return "", false
 }
 
 func (h *Host) reloadUnits() {
