@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kflow/kflow/engine"
+	"github.com/kflow/kflow/engine/render/plain"
 )
 
 // errInterrupted ends a question.
@@ -54,7 +55,7 @@ func (t *terminal) ask(ctx context.Context, q engine.Question) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := fmt.Fprintf(tty, "%s: ", q.Text); err != nil {
+	if _, err := fmt.Fprintf(tty, "%s: ", plain.Text(q.Text)); err != nil {
 		return "", err
 	}
 	type answer struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/kflow/kflow/engine"
 	"github.com/kflow/kflow/engine/diag"
 	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/render/plain"
 	"github.com/kflow/kflow/tasks"
 )
 
@@ -52,7 +53,7 @@ func (a *app) showExplanation(x *engine.Explanation, output string) error {
 	case "json":
 		return json.NewEncoder(a.out).Encode(x)
 	case "text":
-		_, err := io.WriteString(a.out, explained(x))
+		_, err := io.WriteString(a.out, plain.Text(explained(x))) // failures quote what hosts say
 		return err
 	}
 	return errors.New("unknown output " + output + ": text and json are known")

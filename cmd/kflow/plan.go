@@ -13,6 +13,7 @@ import (
 
 	"github.com/kflow/kflow/engine"
 	"github.com/kflow/kflow/engine/render/fold"
+	"github.com/kflow/kflow/engine/render/plain"
 )
 
 func (a *app) planCommand() *cobra.Command {
@@ -161,7 +162,7 @@ func (g *folded) write(w io.Writer, verbose bool) error {
 			b.WriteString("        " + strings.ReplaceAll(strings.TrimRight(c.Diff, "\n"), "\n", "\n        ") + "\n")
 		}
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, plain.Text(b.String())) // diffs are what hosts say
 	return err
 }
 

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/kflow/kflow/engine"
 	"github.com/kflow/kflow/engine/diag"
+	"github.com/kflow/kflow/engine/render/plain"
 )
 
 // app is what all commands share: the streams and the switches of the root command.
@@ -77,7 +79,7 @@ func (a *app) show(err error) {
 		a.diagnostics(ds)
 		return
 	}
-	fmt.Fprintf(a.err, "kflow: %v\n", err)
+	fmt.Fprintf(a.err, "kflow: %s\n", plain.Text(err.Error())) // it may quote what a host says
 	var h interface{ Help() string }
 	if errors.As(err, &h) && h.Help() != "" {
 		fmt.Fprintf(a.err, "  help: %s\n", h.Help())
@@ -85,9 +87,11 @@ func (a *app) show(err error) {
 }
 
 func (a *app) diagnostics(ds []diag.Diagnostic) {
-	if err := diag.Write(a.err, ds, readSource); err != nil {
-		return // nowhere left to say it
+	var text strings.Builder
+	if err := diag.Write(&text, ds, readSource); err != nil {
+		return // a Builder takes all
 	}
+	fmt.Fprint(a.err, plain.Text(text.String()))
 	errs := 0
 	for _, d := range ds {
 		if d.Severity == diag.Error {

@@ -160,7 +160,7 @@ func (r *Renderer) change(e event.Event, l *live) {
 	}
 	r.line("change", colorWarn, e.Instance, 0, clean(e.Summary))
 	for line := range strings.Lines(e.Diff) {
-		r.out.WriteString("    " + clean(line) + "\n")
+		r.out.WriteString("    " + strings.TrimSuffix(Text(line), "\n") + "\n")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -284,11 +285,34 @@ func TestDurations(t *testing.T) {
 	}
 }
 
+func TestEscapeSequencesAreTakenOut(t *testing.T) {
+	for in, want := range map[string]string{
+		"a\x1b[31;1mb\x1b[0m":            "ab",
+		"a\x1b]0;title\x07b":             "ab",
+		"a\x1b]8;;http://x\x1b\\b":       "ab",
+		"a\x1bP1;2|payload\x1b\\b":       "ab",
+		"a\x1b(Bb\x1b)0c":                "abc",
+		"a\x1bcb\x1b=c":                  "abc",
+		"a\x1b€b":                        "ab",
+		"a\x1b[31":                       "a",
+		"a\x1b]0;title":                  "a",
+		"a\x1b":                          "a",
+		"a\x9b31mb \xff":                 "a\uFFFD31mb \uFFFD",
+		"a\u009b31mb":                    "a31mb",
+		"one\u2028two\u202ethree\u2066":  "onetwothree",
+		"x\x1b[1mline\nnext\x1b[0m\n\tz": "xline\nnext\n\tz",
+	} {
+		if got := Text(in); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
+
 func FuzzTextFromHostsIsHarmless(f *testing.F) {
 	f.Add("\x1b[31mred\x1b[0m\x1b]8;;http://x\x1b\\link")
 	f.Add("\x1b[\x1b]\x1b\x9b31m\u2066")
 	f.Fuzz(func(t *testing.T, s string) {
-		if got := clean(s); strings.ContainsFunc(got, unsafe) {
+		if got := clean(s); strings.ContainsFunc(got, unsafe) || !utf8.ValidString(got) {
 			t.Errorf("%q became %q", s, got)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/kflow/kflow/engine/event"
 )
@@ -42,18 +43,37 @@ func (r *Renderer) paint(c color, text string) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
 
-// clean makes text from elsewhere safe to show on one line: escape sequences, control characters and marks that turn
-// the direction of text are taken out; of a line that was overwritten with carriage returns the last state is left.
+// Text makes text from elsewhere safe to show: escape sequences and control characters are taken out, but for line ends and
+// tabs (a diff may be about one).
+func Text(s string) string {
+	var b strings.Builder
+	for line := range strings.Lines(s) {
+		for i, part := range strings.Split(strings.TrimSuffix(line, "\n"), "\t") {
+			if i > 0 {
+				b.WriteByte('\t')
+			}
+			b.WriteString(clean(part))
+		}
+		if strings.HasSuffix(line, "\n") {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
+// clean makes text from elsewhere safe to show on one line: escape sequences, control characters, marks that turn the
+// direction of text, and what is no UTF-8 are taken out; of a line that was overwritten with carriage returns the last
+// state is left.
 func clean(s string) string {
 	s = strings.TrimRight(s, "\r\n")
-	if !strings.ContainsFunc(s, unsafe) {
+	if !strings.ContainsFunc(s, unsafe) && utf8.ValidString(s) {
 		return s
 	}
 	s = withoutEscapes(s)
 	if i := strings.LastIndexByte(s, '\r'); i >= 0 {
 		s = s[i+1:]
 	}
-	return strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune { // what is no UTF-8 becomes U+FFFD
 		switch {
 		case r == '\t' || r == '\n':
 			return ' '
@@ -64,30 +84,45 @@ func clean(s string) string {
 	}, s)
 }
 
-// unsafe tells whether r does something else than being seen (controls; Unicode's bidirectional formatting).
+// unsafe tells whether r does something else than being seen (controls; Unicode's bidirectional formatting, its line ends).
 func unsafe(r rune) bool {
-	return unicode.IsControl(r) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069
+	return unicode.IsControl(r) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == 0x2028 || r == 0x2029
 }
 
-// withoutEscapes takes out the escape sequences of ECMA-48: CSI (ESC [ … letter), OSC (ESC ] … BEL or ESC \) and the
-// short ones (ESC and one character).
+// withoutEscapes takes out the escape sequences of ECMA-48.
 func withoutEscapes(s string) string {
 	var out strings.Builder
 	for {
 		text, rest, found := strings.Cut(s, "\x1b")
 		out.WriteString(text)
-		if !found || rest == "" {
+		if !found {
 			return out.String()
 		}
-		end := 1
-		switch rest[0] {
-		case '[':
-			end = after(rest, strings.IndexFunc(rest[1:], func(r rune) bool { return r >= '@' && r <= '~' })+1)
-		case ']':
-			end = after(rest, strings.IndexAny(rest, "\x07\x1b"))
-		}
-		s = rest[end:]
+		s = rest[escapeEnd(rest):]
 	}
+}
+
+// escapeEnd is the length of an escape sequence without its ESC: CSI ([ … letter), the strings (OSC ], DCS P, SOS X, PM ^,
+// APC _, up to BEL or ESC \), or intermediate characters and a final one. Where its end is missing it is all there is.
+func escapeEnd(s string) int {
+	if s == "" {
+		return 0
+	}
+	switch s[0] {
+	case '[':
+		return after(s, 1+strings.IndexFunc(s[1:], func(r rune) bool { return r >= '@' && r <= '~' }))
+	case ']', 'P', 'X', '^', '_':
+		end := strings.IndexAny(s, "\x07\x1b")
+		if end >= 0 && strings.HasPrefix(s[end:], "\x1b\\") {
+			return end + 2
+		}
+		return after(s, end)
+	}
+	_, size := utf8.DecodeRuneInString(s)
+	if s[0] > '/' {
+		return size
+	}
+	return after(s, strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '/' }))
 }
 
 // after is the index behind the end of a sequence at i, or the end of the text where the sequence has none.
