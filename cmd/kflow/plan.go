@@ -25,6 +25,9 @@ func (a *app) planCommand() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg.Playbook, cfg.State = args[0], a.state
+			if formats := append([]string{"plain"}, engine.GraphFormats()...); !slices.Contains(formats, a.output) {
+				return fmt.Errorf("unknown output %s: %s are known", a.output, strings.Join(formats, ", "))
+			}
 			p, err := a.open(c.Context(), cfg)
 			if err != nil {
 				return err
@@ -33,16 +36,7 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.showPlan(p, list); err != nil {
-				return err
-			}
-			code := planned(list)
-			if out != "" {
-				if err := p.SavePlan(out, list, time.Now()); err != nil {
-					return unsaved(code, err)
-				}
-			}
-			return code
+			return a.endPlan(p, list, out)
 		},
 	}
 	a.sourceFlags(c, &cfg)
@@ -50,6 +44,21 @@ func (a *app) planCommand() *cobra.Command {
 	c.Flags().Lookup("output").Usage = "`FORMAT`: plain, json (one instance per line), or the graph coloured by the plan: text, dot, mermaid, svg"
 	c.Flags().StringVar(&out, "out", "", "write the plan to `FILE`, for kflow run --plan FILE")
 	return c
+}
+
+// endPlan keeps a plan, and shows it: who reads the beginning of it and no more (`| head`) has it all the same.
+func (a *app) endPlan(p *engine.Project, list []engine.Planned, out string) error {
+	var lost error
+	if out != "" {
+		lost = p.SavePlan(out, list, time.Now())
+	}
+	if err := a.showPlan(p, list); err != nil {
+		return err
+	}
+	if lost != nil {
+		return unsaved(planned(list), lost)
+	}
+	return planned(list)
 }
 
 // unsaved is the end of a plan that could not be written: what it foresees says more than that.

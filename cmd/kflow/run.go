@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -156,10 +155,23 @@ func (a *app) carryOut(ctx context.Context, p *engine.Project) error {
 	signals, stop := interrupts()
 	defer stop()
 	err = p.Run(ctx, sink, signals)
-	if c, ok := sink.(io.Closer); ok {
-		err = errors.Join(err, c.Close())
-	}
+	a.close(sink, "its log has all: kflow runs")
 	return err
+}
+
+// close ends a display. That it could not show all is said, and is nothing that became of the run: the exit code tells of
+// that alone. Whoever has stopped reading knows it.
+func (a *app) close(sink event.Sink, help string) {
+	c, ok := sink.(io.Closer)
+	if !ok {
+		return
+	}
+	if err := c.Close(); err != nil && !errors.Is(err, syscall.EPIPE) {
+		fmt.Fprintf(a.err, "kflow: not all of the run was shown: %v\n", err)
+		if help != "" {
+			fmt.Fprintf(a.err, "  help: %s\n", help)
+		}
+	}
 }
 
 // interrupts are the signals that stop a run. That nobody reads the output any more stops it softly, too: but once, since
@@ -193,9 +205,9 @@ func (a *app) sink() (event.Sink, error) {
 }
 
 func (a *app) dryRun(p *engine.Project) error {
-	format := "text"
-	if slices.Contains(engine.GraphFormats(), a.output) {
-		format = a.output
+	format := a.output
+	if format == "plain" {
+		format = "text"
 	}
 	text, err := p.DryRunGraph(format)
 	fmt.Fprint(a.out, text)

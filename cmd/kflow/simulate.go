@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -147,9 +146,7 @@ func (a *app) session(ctx context.Context, s *sim.Session, signals chan os.Signa
 		e.Run = "" // there is no run to resume
 		sink.Emit(e)
 	}), signals)
-	if c, ok := sink.(interface{ Close() error }); ok {
-		err = errors.Join(err, c.Close())
-	}
+	a.close(sink, "")
 	if sim.Killed(err) {
 		_, _ = fmt.Fprintln(a.err, "the controller was killed (simulated)")
 		return engine.ExitFailed, nil
