@@ -143,19 +143,54 @@ func (p *Command) done(ctx context.Context, h task.Host) (bool, error) {
 	return ok, err
 }
 
-// name is the command line for people.
+// maxName is how much of a command line is shown, in bytes.
+const maxName = 120
+
+// name is the command line for people. What is too long is left out from an argument on, in a shell's text from a word on: a
+// secret that was cut through would not be known as one.
 func (p *Command) name() string {
 	if p.Secret {
 		return "a secret command"
 	}
 	s := strings.Join(p.Argv, " ")
-	if first, _, more := strings.Cut(s, "\n"); more {
-		s = first + " .."
+	more := ""
+	if first, _, lines := strings.Cut(s, "\n"); lines {
+		s, more = first, " .."
 	}
-	if len(s) > 120 {
-		s = s[:117] + "..."
+	if len(s)+len(more) > maxName {
+		s, more = s[:p.boundary(s)], " ..."
 	}
-	return "`" + s + "`"
+	return "`" + strings.TrimSpace(s+more) + "`"
+}
+
+// boundary is where a command line is cut: behind the last whole argument that there is room for, or in a text for a shell
+// before the last blank that is in no quotes.
+func (p *Command) boundary(s string) int {
+	const room = maxName - len(" ...")
+	last := 0
+	if !p.Shell {
+		end := -1
+		for _, arg := range p.Argv {
+			if end += 1 + len(arg); end > min(room, len(s)) {
+				break
+			}
+			last = end
+		}
+		return last
+	}
+	var quote byte
+	for i := range room {
+		switch c := s[i]; {
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote != 0:
+		case c == '\'' || c == '"':
+			quote = c
+		case c == ' ':
+			last = i
+		}
+	}
+	return last
 }
 
 func (p *Command) command(argv []string) task.Command {
