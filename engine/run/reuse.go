@@ -7,6 +7,7 @@ import (
 	"github.com/kflow/kflow/engine/checkpoint"
 	"github.com/kflow/kflow/engine/event"
 	"github.com/kflow/kflow/engine/job"
+	"github.com/kflow/kflow/engine/plan"
 	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/sched"
 )
@@ -168,14 +169,19 @@ func (s *Session) neededRanAnew(needs []sched.Need, host int, at int64) bool {
 	return false
 }
 
-// lastStart is the event with which a need was started last, in an earlier session: numbers, since clocks jump. Through what was skipped it looks at what that needs.
+// lastStart is the event with which a need was started last, in an earlier session: numbers, since clocks jump. Through what
+// was skipped it looks at what that needs.
 func (s *Session) lastStart(n sched.Need, host int) int64 {
 	if n.Form == sched.SameHost {
 		return s.lastStartOf(sched.Instance{Task: n.Task, Host: host})
 	}
-	var last int64
-	for _, h := range s.leaves[n.Task].Hosts {
-		last = max(last, s.lastStartOf(sched.Instance{Task: n.Task, Host: h}))
+	all := sched.Instance{Task: n.Task, Host: plan.NoHost} // asked for on every host, and always the same
+	last, known := s.starts[all]
+	if !known {
+		for _, h := range s.leaves[n.Task].Hosts {
+			last = max(last, s.lastStartOf(sched.Instance{Task: n.Task, Host: h}))
+		}
+		s.starts[all] = last
 	}
 	return last
 }
