@@ -21,6 +21,13 @@ and a resumed run mints again (sealos#1783, kubeadm#1988).
 
 **images** asks kubeadm which images a control plane needs, and has them on the host.
 
+**upgrade** brings a cluster to a later patch or to the next minor version: with cluster on one control plane first (kubeadm upgrade
+apply), then without it on the other control planes and on the workers (kubeadm upgrade node), one after the other. kubeadm of the new version
+must be there, kubelet and kubectl follow after it: a kubelet is never newer than its API server, and at most three minor
+versions older (two before 1.28; kubernetes#120825). More than one minor version at once, and kubelets that would stay behind too far, are refused. What was
+cut off is carried out again, although the cluster says already that it has the new version (kubeasz#1420). playbooks/upgrade.yaml
+does all of it, with drains. init and join do not upgrade: where another version is declared than the one there is, they say so.
+
 **reset** removes what kubeadm has made, and with network what network add-ons leave behind (website#49448, kubernetes#39557).
 Drain the node, reset it, then delete it, in this order: kubeadm takes a control plane's member out of
 etcd only while the cluster still has its node (otherwise kflow does it, through etcd on this host). iptables rules of kube-proxy stay until the
@@ -76,6 +83,17 @@ func examples() []task.Example {
 		{Title: "Images before they are needed", YAML: `- id: images
   kubeadm:
     images: {version: 1.29.6, image_repository: registry.aliyuncs.com/google_containers}
+`},
+		{Title: "The next minor version: the cluster first, then each host (playbooks/upgrade.yaml drains them, too)", YAML: `- id: upgrade
+  on: control_plane[0]
+  kubeadm:
+    upgrade: {version: 1.30.2, cluster: true}
+- id: upgrade_others
+  on: control_plane[1:]
+  needs: [upgrade@all]
+  max_parallel: 1
+  kubeadm:
+    upgrade: {version: 1.30.2}
 `},
 		{Title: "Take a cluster down", YAML: `- id: reset
   kubeadm:

@@ -125,8 +125,11 @@ func (p *Init) established(ctx context.Context, h task.Host, s *state) error {
 		return err
 	}
 	n, err := c.Node(ctx, h, patience, p.name(h))
-	if err != nil || n != nil {
+	if err != nil {
 		return err
+	}
+	if n != nil {
+		return sameVersion(ctx, h, p.Version)
 	}
 	return task.Failf("the API answers, but the cluster has no node %s", p.name(h)).
 		WithHint("either the host's name has changed since (`kubectl get nodes`; set node_name), or the kubelet does not run (`journalctl -u kubelet`)")

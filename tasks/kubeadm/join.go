@@ -104,7 +104,10 @@ func (p *Join) established(ctx context.Context, h task.Host, s *state) ([]task.C
 	if err != nil {
 		return nil, err
 	}
-	return nil, kube.Patiently(ctx, h, patience, func() error { return c.Ready(ctx, h) })
+	if err := kube.Patiently(ctx, h, patience, func() error { return c.Ready(ctx, h) }); err != nil || p.Version == "" {
+		return nil, err
+	}
+	return nil, sameVersion(ctx, h, p.Version)
 }
 
 // localClient asks the API server of this host, not the one behind the load balancer.

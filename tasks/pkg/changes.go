@@ -92,6 +92,10 @@ func (p *Package) installation(m pkgmgr.Manager, o pkgmgr.Options, wants []pkgmg
 			return nil, task.Failf("%s %s is installed, which is newer than %s", w.Name, strings.Join(have.Versions, ", "), w.Version).
 				WithHint("set allow_downgrade: true if the older version is meant, or declare the newer one")
 		}
+		if there && !have.Broken && !p.AllowUpgrade {
+			return nil, task.Failf("%s %s is installed, which is older than %s", w.Name, strings.Join(have.Versions, ", "), w.Version).
+				WithHint("this task installs, and does not upgrade: nodes of a cluster are upgraded one after the other, the control plane first (playbooks/upgrade.yaml). Set allow_upgrade: true where new packages are all that is needed")
+		}
 		diff = append(diff, fmt.Sprintf("%s: %s -> %s", w.Name, state(have), orAny(w.Version)))
 		if i >= byFile {
 			fromFiles = append(fromFiles, files[i-byFile])

@@ -78,6 +78,7 @@ type Package struct {
 	Hold                *bool         `json:"hold" doc:"Keep system updates from changing the packages (true), or let them (false); without it, holds stay as they are."`
 	Refresh             string        `json:"refresh" default:"auto" doc:"When to download the package lists before something is installed: auto, true, false, or an age such as 24h."`
 	AllowDowngrade      bool          `json:"allow_downgrade" doc:"Whether an older version may replace a newer one."`
+	AllowUpgrade        bool          `json:"allow_upgrade" default:"true" doc:"Whether a newer version may replace an older one. false where that needs more than new packages, as with the kubelet of a node: a run that changes version then stops before anything is changed."`
 	Recommends          bool          `json:"recommends" doc:"With apt, install recommended packages too."`
 	Purge               bool          `json:"purge" doc:"With apt and state absent, remove configuration files too."`
 	LockTimeout         task.Duration `json:"lock_timeout" default:"10m" doc:"How long to wait for the lock of the package manager."`

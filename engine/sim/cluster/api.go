@@ -38,7 +38,12 @@ func (n *Network) serve(conn net.Conn, p *plane, address string) {
 
 // api is what an API server answers to somebody with a token of the cluster; others learn only that it is well.
 func (n *Network) api(p *plane, req *http.Request) (int, string) {
+	kind, ns := "Node", ""
 	name, ok := strings.CutPrefix(req.URL.Path, "/api/v1/nodes/")
+	if !ok {
+		kind, ns = "ConfigMap", "kube-system"
+		name, ok = strings.CutPrefix(req.URL.Path, "/api/v1/namespaces/kube-system/configmaps/")
+	}
 	req.URL.Scheme = "https"
 	switch {
 	case !ok:
@@ -48,9 +53,9 @@ func (n *Network) api(p *plane, req *http.Request) (int, string) {
 	case !n.healthy(p):
 		return http.StatusInternalServerError, `{"kind": "Status", "message": "etcdserver: request timed out"}`
 	}
-	o := n.object(p.cluster, "Node", "", name)
+	o := n.object(p.cluster, kind, ns, name)
 	if o == nil {
-		return http.StatusNotFound, `{"kind": "Status", "reason": "NotFound", "message": "nodes \"` + name + `\" not found"}`
+		return http.StatusNotFound, `{"kind": "Status", "reason": "NotFound", "message": "` + resource(kind) + ` \"` + name + `\" not found"}`
 	}
 	b, err := json.Marshal(o.data)
 	if err != nil {

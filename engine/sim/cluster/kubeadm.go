@@ -82,6 +82,11 @@ func (n *Network) kubeadm(p *host.Proc) int {
 		return a.token()
 	case "init phase upload-certs":
 		return a.uploadCerts()
+	case "upgrade node":
+		return a.upgradeNode()
+	}
+	if len(words) == 3 && words[0] == "upgrade" && words[1] == "apply" {
+		return a.upgrade("v" + strings.TrimPrefix(words[2], "v"))
 	}
 	return p.Unknown()
 }
@@ -188,11 +193,14 @@ func (a *adm) kubeconfigs(c *Cluster, address string) bool {
 func (a *adm) staticPods(c *Cluster, address, port string) bool {
 	a.Printf("[control-plane] Using manifest folder \"/etc/kubernetes/manifests\"\n")
 	a.Take(400 * time.Millisecond)
-	files := map[string]string{
-		manifests + "kube-apiserver.yaml": fmt.Sprintf("apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - command:\n    - kube-apiserver\n    - --advertise-address=%s\n    - --secure-port=%s\n", address, port),
-	}
-	for _, name := range []string{"kube-controller-manager", "kube-scheduler"} {
-		files[manifests+name+".yaml"] = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: " + name + "\n"
+	files := map[string]string{}
+	for i, image := range imagesOf(c.version, field(c.config, "imageRepository"))[:3] {
+		name := []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"}[i]
+		text := "apiVersion: v1\nkind: Pod\nmetadata:\n  name: " + name + "\nspec:\n  containers:\n  - command:\n    - " + name + "\n"
+		if i == 0 {
+			text += fmt.Sprintf("    - --advertise-address=%s\n    - --secure-port=%s\n", address, port)
+		}
+		files[manifests+name+".yaml"] = text + "    image: " + image + "\n"
 	}
 	if !c.external {
 		files[manifests+"etcd.yaml"] = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: etcd\n"

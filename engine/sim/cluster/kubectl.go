@@ -247,6 +247,8 @@ func (k *ctl) exec() int {
 			k.Printf("%016x, started, %s, https://%s:2380, https://%s:2379, %v\n", 0x8e9e05c52164694d+uint64(i), m.name, m.host.IP, m.host.IP, m.learner)
 		}
 		return 0
+	case strings.Contains(line, "snapshot save "):
+		return k.snapshot(members)
 	case strings.Contains(line, "endpoint health"):
 		code := 0
 		for _, m := range members {
@@ -260,4 +262,21 @@ func (k *ctl) exec() int {
 		return code
 	}
 	return k.Unknown()
+}
+
+// snapshot keeps the data of etcd in a file of the pod; below /var/lib/etcd it lies on the host.
+func (k *ctl) snapshot(members []*member) int {
+	pod, file := k.words[1], k.words[len(k.words)-1]
+	for _, m := range members {
+		if "etcd-"+m.name != pod {
+			continue
+		}
+		k.Take(900 * time.Millisecond)
+		if !k.n.alive(m) || strings.HasPrefix(file, "/var/lib/etcd/") && m.host.Write(file, "simulated snapshot\n", 0o600) != nil {
+			return k.Fail("Error: could not open %s.part", file)
+		}
+		k.Printf("Snapshot saved at %s\n", file)
+		return 0
+	}
+	return k.Fail("Error from server (NotFound): pods %q not found", pod)
 }

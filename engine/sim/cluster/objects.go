@@ -157,6 +157,7 @@ func (n *Network) nodeObject(c *Cluster, x *node) *object {
 	case !n.networked(c, x):
 		status, message = "False", "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized"
 	}
+	version := kubeletVersion(x)
 	taints := []any{}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -171,8 +172,16 @@ func (n *Network) nodeObject(c *Cluster, x *node) *object {
 		"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": x.name, "labels": labels},
 		"spec": map[string]any{"unschedulable": x.unschedulable, "taints": taints},
 		"status": map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": status, "message": message}},
-			"nodeInfo": map[string]any{"kubeletVersion": x.version}},
+			"nodeInfo": map[string]any{"kubeletVersion": version}},
 	}}
+}
+
+// kubeletVersion is that of the kubelet that runs: a package that came after its start changes nothing.
+func kubeletVersion(x *node) string {
+	if _, v, ok := strings.Cut(x.host.StartedWith("kubelet"), "version "); ok {
+		return "v" + strings.TrimSpace(v)
+	}
+	return x.version
 }
 
 func (n *Network) kubeletUp(x *node) bool {

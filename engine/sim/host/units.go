@@ -376,12 +376,20 @@ func (h *Host) setUnit(name, active, sub string) {
 	}
 }
 
-// configOf is the configuration that a daemon reads when it starts, and not again.
+// configOf is what a daemon reads when it starts, and not again: its configuration, for the kubelet its program.
 func configOf(unit string) string {
-	return map[string]string{"containerd.service": "/etc/containerd/config.toml", "docker.service": "/etc/docker/daemon.json"}[unit]
+	switch unit {
+	case "containerd.service":
+		return "/etc/containerd/config.toml"
+	case "docker.service":
+		return "/etc/docker/daemon.json"
+	case "kubelet.service":
+		return "/usr/bin/kubelet"
+	}
+	return ""
 }
 
-// StartedWith is the configuration that containerd, or Docker, found when it was started.
+// StartedWith is the configuration that containerd, or Docker, found when it was started, and the program of the kubelet.
 func (h *Host) StartedWith(name string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -87,6 +87,26 @@ func (c Client) Node(ctx context.Context, h task.Host, patience time.Duration, n
 	return n, nil
 }
 
+// ConfigMap is one text of a ConfigMap. It works where kubectl is not installed, too.
+func (c Client) ConfigMap(ctx context.Context, h task.Host, patience time.Duration, namespace, name, key string) (string, error) {
+	var cm struct {
+		Data map[string]string `json:"data"`
+	}
+	err := Patiently(ctx, h, patience, func() error {
+		o, err := h.Run(ctx, c.Query("-n", namespace, "get", "configmap", name, "-o", "json"))
+		switch {
+		case errors.Is(err, exec.ErrNotFound):
+			return c.get(ctx, h, "/api/v1/namespaces/"+namespace+"/configmaps/"+name, &cm)
+		case err != nil:
+			return err
+		case !o.OK():
+			return NewAPIError(c.Query("-n", namespace, "get", "configmap", name), o)
+		}
+		return decode(o.Stdout, &cm)
+	})
+	return cm.Data[key], err
+}
+
 // ServerOf is the address of the API server in a kubeconfig, without https://.
 func ServerOf(ctx context.Context, h task.Host, kubeconfig string) (string, error) {
 	k, err := readKubeconfig(ctx, h, kubeconfig)
