@@ -1,15 +1,19 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"sort"
 	"strings"
 	"time"
 
+	"github.com/kflow/kflow/engine/agent/wire"
 	"github.com/kflow/kflow/engine/checkpoint"
 	"github.com/kflow/kflow/engine/event"
 	"github.com/kflow/kflow/engine/run"
@@ -43,6 +47,10 @@ func (p *Project) Run(ctx context.Context, sink event.Sink, signals <-chan os.Si
 		p.discard(log)
 		return &ExitError{Code: max(result.Exit, ExitFailed), Err: err}
 	}
+	if result.Exit == ExitLocked {
+		p.forget(log, prior)
+		return &ExitError{Code: ExitLocked}
+	}
 	_ = p.store.Learn(absolute(p.cfg.Playbook), took) // durations are a help, not a need
 	if result.Exit != ExitOK {
 		return &ExitError{Code: result.Exit}
@@ -75,6 +83,13 @@ func (p *Project) discard(log *checkpoint.Run) {
 	_ = p.store.Remove(id) // an empty run in the list is no harm
 }
 
+// forget removes a run that was refused at its start: another one works on one of its hosts. One that was to be resumed stays.
+func (p *Project) forget(log *checkpoint.Run, prior *checkpoint.State) {
+	if prior == nil && log.Close() == nil {
+		_ = p.store.Remove(log.ID()) // as above
+	}
+}
+
 func (p *Project) resources() []checkpoint.Resource {
 	out := []checkpoint.Resource{checkpoint.Inventory(absolute(p.cfg.Inventory))}
 	for _, i := range p.plan.UsedHosts() {
@@ -91,11 +106,14 @@ func (p *Project) resources() []checkpoint.Resource {
 func (p *Project) session(ctx context.Context, log *checkpoint.Run, prior *checkpoint.State, sink event.Sink, signals <-chan os.Signal) (run.Result, error) {
 	files := p.files()
 	defer files.Close() // only a cache
-	dialer := p.dialer(log.ID(), files, sink)
+	info := p.info()
+	claim := p.claim(log.ID(), prior)
+	info[infoKey] = claim.Key
+	dialer := p.dialer(claim, files, sink)
 	defer dialer.Close()
 	return run.Run(ctx, run.Config{
 		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Log: log, Prior: prior, Mask: p.masker(), Sink: sink, Agreed: p.agreed(),
-		Limits: sched.Limits{Total: p.cfg.Parallel}, Info: p.info(), Signals: signals,
+		Limits: sched.Limits{Total: p.cfg.Parallel}, Info: info, Signals: signals,
 		Playbook: absolute(p.cfg.Playbook), Source: absolute(p.cfg.Inventory),
 	})
 }
@@ -109,17 +127,40 @@ func (p *Project) files() *controller.Controller {
 // long for an operator, and short for a control plane under load.
 const keepAlive = 10 * time.Second
 
-// dialer reaches hosts by the way the inventory says.
-func (p *Project) dialer(session string, files *controller.Controller, sink event.Sink) *ways {
+// infoKey is where the log keeps the key of a run: what tells hosts that a resumed run is the same, and that one of another
+// controller is not, even if it has the same id.
+const infoKey = "key"
+
+// claim names a run to its hosts.
+func (p *Project) claim(id string, prior *checkpoint.State) *wire.Claim {
+	c := &wire.Claim{Key: rand.Text(), Run: id, Playbook: p.plan.Playbook.Name, PID: os.Getpid(), User: "?", Host: "?", Since: time.Now()}
+	if prior != nil {
+		c.Key = cmp.Or(options{prior.Info}.text(infoKey), id) // none was kept by earlier versions
+	}
+	if u, err := user.Current(); err == nil {
+		c.User = u.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		c.Host = host
+	}
+	return c
+}
+
+// dialer reaches hosts by the way the inventory says. Without a claim it is there to look, and hinders nobody.
+func (p *Project) dialer(claim *wire.Claim, files *controller.Controller, sink event.Sink) *ways {
 	notify := func(host, line string) {
 		sink.Emit(event.Event{Type: event.Note, Host: host, Line: host + ": " + line})
 	}
+	session := ""
+	if claim != nil {
+		session = claim.Key
+	}
 	return &ways{
 		ssh: ssh.New(ssh.Options{Controller: files, Contents: files, Version: p.cfg.Version, AcceptNewHostKeys: p.cfg.AcceptNew,
-			Session: session, KeepAlive: keepAlive,
+			Session: session, Claim: claim, KeepAlive: keepAlive,
 			Notify: notify, Ask: p.asker()}),
 		local: local.New(local.Options{Registry: p.cfg.Kinds, Controller: files, Contents: files, Agent: p.cfg.Agent, Session: session,
-			Version: p.cfg.Version, RunDir: p.agents()}),
+			Claim: claim, Notify: notify, Version: p.cfg.Version, RunDir: p.agents()}),
 	}
 }
 

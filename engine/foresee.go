@@ -27,7 +27,7 @@ func (p *Project) Plan(ctx context.Context) ([]Planned, error) {
 	forget := event.SinkFunc(func(event.Event) {})
 	files := p.files()
 	defer files.Close() // only a cache
-	dialer := p.dialer("", files, forget)
+	dialer := p.dialer(nil, files, forget)
 	defer dialer.Close()
 	return p.foresee(ctx, run.Config{
 		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Mask: p.masker(), Sink: forget,

@@ -1,7 +1,8 @@
 // Kflow-agent carries out the tasks of kflow on the host it is started on. kflow sends it there and starts it; it speaks
 // the protocol of package wire on standard input and output, listens nowhere, and ends with its connection.
 //
-//	kflow-agent [--nonce TEXT] [--sha256 HEX] [--dir DIR] [--run-dir DIR] [--session NAME] [--address IP]...
+//	kflow-agent [--nonce TEXT] [--sha256 HEX] [--dir DIR] [--run-dir DIR] [--session NAME] [--claim WORD]
+//	            [--address IP]...
 //	kflow-agent --version
 package main
 

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+
 	"github.com/spf13/cobra"
 
 	"github.com/kflow/kflow/engine/agent/program"
@@ -16,9 +19,25 @@ func (a *app) agentCommand() *cobra.Command {
 		Hidden:             true,
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return program.Run(cmd.Context(), program.Options{Registry: tasks.All(), Version: version}, args, a.in, a.out)
+			return program.Run(cmd.Context(), program.Options{Registry: tasks.All(), Version: version, LockDir: locksDir()}, args, a.in, a.out)
 		},
 	}
+}
+
+// locksDir is where runs on this machine meet, whatever state folder they have: the same place as for those that come over
+// SSH. "" = there is none.
+func locksDir() string {
+	if dir := os.Getenv("KFLOW_LOCKS"); dir != "" {
+		return dir
+	}
+	if os.Geteuid() == 0 {
+		return "/run/kflow"
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "kflow")
 }
 
 // ownAgent starts this program as an agent: this very file, also when another was put in its place meanwhile.

@@ -266,7 +266,7 @@ func (s *docSession) run(t *testing.T, c docCommand, want int) {
 	defer cancel()
 	x := exec.CommandContext(ctx, "sh", "-c", strings.ReplaceAll(c.words, "bin/kflow", "kflow"))
 	x.Dir = s.dir
-	x.Env = append(os.Environ(), "HOME="+s.dir, "KFLOW_STATE=", "XDG_STATE_HOME=", "NO_COLOR=1")
+	x.Env = append(os.Environ(), "HOME="+s.dir, "KFLOW_STATE=", "XDG_STATE_HOME=", "KFLOW_LOCKS="+filepath.Join(s.dir, ".locks"), "NO_COLOR=1")
 	out, err := x.CombinedOutput()
 	code := 0
 	var exit *exec.ExitError

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 //	exits CODE kflow ...     like exec, and the exit code is this one
 //	jsonlines                every line of the last standard output is a JSON object
 //	start NAME kflow ...     starts it; what it says is written to NAME.out and NAME.err
-//	signal NAME INT|TERM     sends a signal
+//	signal NAME INT|TERM|KILL  sends a signal
 //	ends NAME CODE           waits for its end; the exit code is this one
 //	types FILE CODE kflow ...  at a terminal, see there
 //	seal FILE TO OUT         encrypts FILE with age for the key in TO, or with "pass:PHRASE"
@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("KFLOW_STATE", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("KFLOW_LOCKS", filepath.Join(env.WorkDir, "locks")) // scripts run side by side on one machine
 			playbooks, err := filepath.Abs("../../playbooks")
 			if err != nil {
 				return err
@@ -98,7 +99,7 @@ func running(ts *testscript.TestScript) map[string]*process {
 func start(ts *testscript.TestScript, _ bool, args []string) {
 	p := &process{cmd: exec.Command(lookPath(ts, args[1]), args[2:]...)}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = ts.Getenv("WORK"), create(ts, args[0]+".out"), create(ts, args[0]+".err")
-	for _, key := range []string{"HOME", "KFLOW_STATE", "PATH", "WORK", "KFLOW_INPUT_WORK"} {
+	for _, key := range []string{"HOME", "KFLOW_STATE", "KFLOW_LOCKS", "PATH", "WORK", "KFLOW_INPUT_WORK"} {
 		p.cmd.Env = append(p.cmd.Env, key+"="+ts.Getenv(key))
 	}
 	p.cmd.Args[0] = args[1]
@@ -130,7 +131,7 @@ func lookPath(ts *testscript.TestScript, name string) string {
 }
 
 func sendSignal(ts *testscript.TestScript, _ bool, args []string) {
-	s := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM}[args[1]]
+	s := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[1]]
 	ts.Check(running(ts)[args[0]].cmd.Process.Signal(s))
 }
 

@@ -28,7 +28,7 @@ func types(ts *testscript.TestScript, _ bool, args []string) {
 	name := lookPath(ts, args[2])
 	cmd := exec.Command(name, args[3:]...)
 	cmd.Args[0], cmd.Dir = args[2], ts.Getenv("WORK")
-	for _, key := range []string{"HOME", "KFLOW_STATE", "PATH", "WORK", "KFLOW_INPUT_WORK", "KFLOW_AGE_IDENTITY", "KFLOW_AGE_IDENTITY_FILE"} {
+	for _, key := range []string{"HOME", "KFLOW_STATE", "KFLOW_LOCKS", "PATH", "WORK", "KFLOW_INPUT_WORK", "KFLOW_AGE_IDENTITY", "KFLOW_AGE_IDENTITY_FILE"} {
 		cmd.Env = append(cmd.Env, key+"="+ts.Getenv(key))
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, create(ts, "stdout"), create(ts, "stderr")

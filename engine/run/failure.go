@@ -26,7 +26,11 @@ func failureOf(err error) *event.Failure {
 		return &event.Failure{Summary: f.Summary, Step: f.Step, Output: f.Output, Hint: f.Hint, Class: classOf(f)}
 	}
 	if u, ok := transport.AsUnreachable(err); ok {
-		return &event.Failure{Summary: u.Error(), Hint: u.Hint, Class: "unreachable"}
+		class := "unreachable"
+		if u.Stage == transport.Locked {
+			class = "locked"
+		}
+		return &event.Failure{Summary: u.Error(), Hint: u.Hint, Class: class}
 	}
 	if ds, ok := diag.As(err); ok && len(ds) > 0 {
 		return &event.Failure{Summary: ds[0].Pos.String() + ": " + ds[0].Summary, Hint: ds[0].Hint, Class: "expression"}

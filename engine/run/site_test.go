@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +39,8 @@ type site struct {
 	limit   string
 	only    []string
 	signals chan os.Signal
+	dialled sync.Mutex
+	shared  map[string]bool    // by host: other runs may work on it
 	on      func(event.Event)  // hears every event
 	cancel  context.CancelFunc // of the session at hand
 }
@@ -49,7 +52,7 @@ func newSite(t testing.TB, hosts ...string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: dir, store: store, hosts: hosts, machines: map[string]*machine{}, signals: make(chan os.Signal, 2)}
+	s := &site{t: t, dir: dir, store: store, hosts: hosts, machines: map[string]*machine{}, shared: map[string]bool{}, signals: make(chan os.Signal, 2)}
 	for _, h := range append(slices.Clone(hosts), "controller") {
 		name := strings.Fields(h)[0]
 		s.machines[name] = newMachine(t, name)
@@ -201,6 +204,9 @@ func (s *site) logText(id string) string {
 // Dial implements transport.Dialer.
 func (s *site) Dial(ctx context.Context, t transport.Target) (transport.Conn, error) {
 	m := s.machines[t.Name]
+	s.dialled.Lock()
+	s.shared[t.Name] = t.Shared
+	s.dialled.Unlock()
 	if m == nil {
 		s.t.Errorf("host %s was dialled, nobody knows it", t.Name)
 		return nil, errors.New("unknown host")

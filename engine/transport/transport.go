@@ -72,6 +72,8 @@ type Target struct {
 	Fingerprint string   // pinned host key: "SHA256:..", or a public key "ssh-ed25519 AAAA.."; then no known_hosts is read
 	Jump        []Target // hosts to go through, in order; nil = ProxyJump of the OpenSSH configuration, empty = none
 
+	Shared bool // other runs may work on it at the same time: the machine kflow runs on, where tasks are for other hosts
+
 	Become         bool   // run the agent as root through sudo
 	BecomePassword string // "" = sudo must not ask for one (or Options.Password of the dialer is asked)
 

@@ -17,6 +17,7 @@ const (
 	Auth      Stage = "auth"      // the host did not let us in
 	Sudo      Stage = "sudo"      // no root
 	Agent     Stage = "agent"     // the agent does not start
+	Locked    Stage = "locked"    // another run works on the host
 	Lost      Stage = "lost"      // the connection ended; the fate of the requests in flight is unknown
 )
 
@@ -50,7 +51,11 @@ func (u *Unreachable) Error() string {
 	b.WriteString(": ")
 	b.WriteString(u.what())
 	if u.Err != nil {
-		b.WriteString(": ")
+		if u.Stage == Locked {
+			b.WriteString(" by ")
+		} else {
+			b.WriteString(": ")
+		}
 		b.WriteString(u.Err.Error())
 	}
 	return b.String()
@@ -72,6 +77,8 @@ func (u *Unreachable) what() string {
 		return "sudo failed"
 	case Agent:
 		return "the agent did not start"
+	case Locked:
+		return "in use"
 	case Lost:
 		return "connection lost"
 	}

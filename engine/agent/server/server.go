@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/kflow/kflow/engine/agent/hold"
 	"github.com/kflow/kflow/engine/agent/wire"
 	"github.com/kflow/kflow/engine/converge"
 	"github.com/kflow/kflow/engine/facts"
@@ -37,6 +38,8 @@ type Options struct {
 	Dir      string        // content is kept below it; "" = nowhere
 	RunDir   string        // in memory, for what need not outlive a boot; "" = Dir
 	Session  string        // names what belongs together: an agent ends the one before it of the same session and Dir
+	Claim    *wire.Claim   // run that no other run may work on this host with; nil = it only looks
+	LockDir  string        // where agents of this user keep the lock for that; see package hold
 	Prefer   []string      // addresses that kflow knows this host by, see facts.Gather
 	Grace    time.Duration // between SIGTERM and SIGKILL; 0 = that of package host
 
@@ -51,14 +54,20 @@ type Controller interface {
 	host.Source
 }
 
-// Serve serves one connection and returns when it has ended; nil is a regular end.
+// Serve serves one connection and returns when it has ended; nil is a regular end. It is a *wire.Held when another run
+// works on the host.
 func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
+	s := &server{o: o}
+	if err := s.claim(ctx, out); err != nil {
+		return err
+	}
+	defer s.giveBack()
 	release, err := takeOver(ctx, o, out)
 	if err != nil {
 		return err
 	}
 	defer release()
-	s := &server{o: o, programs: o.programs()}
+	s.programs = o.programs()
 	defer s.programs.close()
 	go pruneSessions(o.sessions(), keepContent)
 	if err := s.programs.endLeft(ctx, cmp.Or(o.Grace, host.DefaultGrace), o.Nonce, out); err != nil {
@@ -75,12 +84,15 @@ func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	heard := make(chan struct{}, 1)
 	s.peer = wire.NewPeer(wire.NewReader(&listener{in, heard}), out, s.handle)
 	s.remote.peer = s.peer
-	hello := wire.Hello{Protocol: wire.Protocol, Version: o.Version, SHA256: o.SHA256, PID: os.Getpid(), Facts: f}
+	hello := wire.Hello{Protocol: wire.Protocol, Version: o.Version, SHA256: o.SHA256, PID: os.Getpid(), Facts: f, Unheld: s.unheld}
 	if err := s.peer.SendHello(hello); err != nil {
 		return err
 	}
 	go func() { _ = s.peer.Serve(ctx) }() // a read that blocks must not keep us; Err tells how it ended
 	s.watch(ctx, heard)
+	if s.hold != nil {
+		s.hold.Ending()
+	}
 	s.wait()
 	if err := s.peer.Err(); !errors.Is(err, io.EOF) {
 		return err
@@ -129,6 +141,9 @@ func (s *server) watch(ctx context.Context, heard <-chan struct{}) {
 		select {
 		case <-heard:
 			silence.Reset(wire.AliveLimit)
+			if s.hold != nil {
+				s.hold.Heard()
+			}
 		case <-silence.C:
 			s.peer.Close(fmt.Errorf("no sign of kflow for %v", wire.AliveLimit))
 		case <-ctx.Done():
@@ -162,6 +177,40 @@ type server struct {
 	remote   *remote
 	peer     *wire.Peer
 	programs programs
+	hold     *hold.Hold // nil = none is wanted, or can be had
+	unheld   string     // why none can be had
+}
+
+// claim keeps other runs off the host. Where another run works on it, kflow is told by which, and the agent ends before it
+// has touched anything. A host on which there can be no lock is worked on without one, and kflow is told that.
+func (s *server) claim(ctx context.Context, out io.Writer) error {
+	if s.o.Claim == nil {
+		return nil
+	}
+	busy := func() error {
+		_, err := io.WriteString(out, wire.Marker(s.o.Nonce, "busy"))
+		return err
+	}
+	var err error
+	s.hold, err = hold.Take(ctx, hold.Options{Dir: s.o.LockDir, Claim: *s.o.Claim, Busy: busy})
+	var held *wire.Held
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &held):
+		_, told := io.WriteString(out, wire.Marker(s.o.Nonce, "locked", wire.Word(held)))
+		return errors.Join(err, told)
+	default:
+		s.unheld = err.Error()
+	}
+	return nil
+}
+
+func (s *server) giveBack() {
+	if s.hold != nil {
+		s.hold.Release()
+	}
 }
 
 func (s *server) store() *host.Store {

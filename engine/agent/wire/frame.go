@@ -21,7 +21,13 @@
 // # Order of a connection
 //
 // The agent writes a Marker line (what came before it is noise of login shells), then hello with its build and the
-// host's facts. kflow answers with its own hello and, at once, its first call: a request costs one round trip.
+// host's facts. kflow answers with its own hello and, at once, its first call: a request costs one round trip. The words of
+// a marker:
+//
+//	ready        hello follows
+//	busy         it waits for an agent before it to end, and lives
+//	locked WORD  another run works on the host, the word is a Held; the agent ends. Only an agent that was started with a
+//	             Claim says so: one that is to look and no more gets none, and hinders nobody
 //
 //	run       kflow → agent   carry out a job.Request; progress; done has the job.Outcome
 //	cancel    either          end the call of that id

@@ -7,8 +7,10 @@ import (
 	"strings"
 )
 
-// maxNoise is how much a login shell may print before a marker, in bytes.
-const maxNoise = 1 << 20
+const (
+	maxNoise  = 1 << 20 // how much a login shell may print before a marker, in bytes
+	maxMarker = 4 << 10 // how much a marker may say
+)
 
 // Marker is a line that says words to the other side where other programs may write too (the output of a login shell).
 // nonce is a text that such a program cannot know.
@@ -39,7 +41,7 @@ func ReadMarker(r io.ByteReader, nonce string) (words []string, noise string, er
 
 func restOfLine(r io.ByteReader) (string, error) {
 	var line []byte
-	for len(line) < 1024 {
+	for len(line) < maxMarker {
 		c, err := r.ReadByte()
 		if err != nil {
 			return "", err

@@ -36,7 +36,8 @@ type Hello struct {
 	Version  string      `json:"version"`          // of the build
 	SHA256   string      `json:"sha256,omitempty"` // of the agent's program
 	PID      int         `json:"pid,omitempty"`
-	Facts    *task.Facts `json:"facts,omitempty"` // of the agent's host
+	Facts    *task.Facts `json:"facts,omitempty"`  // of the agent's host
+	Unheld   string      `json:"unheld,omitempty"` // why the host can't be kept from other runs, although that was claimed
 }
 
 // Run asks the agent to carry out a request.

@@ -50,18 +50,25 @@ func (r *Renderer) lost(e event.Event) {
 		return
 	}
 	r.lostOn[e.Host] = text
-	like := "lost\x00" + text
+	word := "lost"
+	if inUse(e.Failure) {
+		word = "locked"
+	}
+	like := word + "\x00" + text
 	if first, shown := r.seen[like]; shown {
-		r.fold(&group{same: like, status: "lost", color: colorBad, hosts: []string{e.Host}, detail: "as " + first})
+		r.fold(&group{same: like, status: word, color: colorBad, hosts: []string{e.Host}, detail: "as " + first})
 		return
 	}
 	r.seen[like] = e.Host
 	r.flush(func(*group) bool { return true })
-	r.line("lost", colorBad, e.Host, 0, text)
+	r.line(word, colorBad, e.Host, 0, text)
 	if e.Failure != nil {
 		r.field("do", e.Failure.Hint)
 	}
 }
+
+// inUse tells whether a host was not reached because another run works on it.
+func inUse(f *event.Failure) bool { return f != nil && f.Class == "locked" }
 
 // retry shows that an attempt failed. Hosts on which the same attempt failed in the same way share a line; the pause
 // before the next one differs by a little, the first one's is shown.

@@ -36,10 +36,11 @@ func order() []event.Status {
 		event.Unreachable, event.TimedOut, event.Cancelled, event.Unknown}
 }
 
-// The exit codes after which a run can be resumed (DESIGN section 8).
+// The exit codes that are told apart; after all of them but exitLocked a run can be resumed (DESIGN section 8).
 const (
 	exitFailed      = 3
 	exitUnreachable = 4
+	exitLocked      = 5
 	exitInterrupted = 130
 )
 
@@ -70,6 +71,8 @@ func outcome(exit int) (string, color) {
 		return "done", colorGood
 	case exitInterrupted:
 		return "interrupted", colorWarn
+	case exitLocked:
+		return "refused", colorWarn
 	}
 	return "failed", colorBad
 }
@@ -90,14 +93,14 @@ func numbers(counts map[event.Status]int) string {
 func (r *Renderer) roots(roots []event.Root) {
 	atHost := map[string]string{} // host that was not reached -> what was to be done there
 	for _, root := range roots {
-		if task, host, _ := strings.Cut(root.Instance, "@"); root.Status == event.Unreachable {
+		if task, host := taskAndHost(root); root.Status == event.Unreachable {
 			atHost[host] += task + "\x00"
 		}
 	}
 	var order []string
 	same := map[string][]event.Root{}
 	for _, root := range roots {
-		task, host, _ := strings.Cut(root.Instance, "@")
+		task, host := taskAndHost(root)
 		about := task + "\x00" + root.Pos
 		if root.Status == event.Unreachable && host != "" {
 			about = atHost[host]
@@ -113,12 +116,21 @@ func (r *Renderer) roots(roots []event.Root) {
 	}
 }
 
+// taskAndHost takes a root apart. One that ended the run before it began is a host alone.
+func taskAndHost(root event.Root) (task, host string) {
+	task, host, ok := strings.Cut(root.Instance, "@")
+	if !ok {
+		return "", root.Instance
+	}
+	return task, host
+}
+
 // root shows roots that are the same but for their hosts, and for their tasks where those were not reached.
 func (r *Renderer) root(same []event.Root) {
 	blocked := 0
 	var tasks, hosts []string
 	for _, root := range same {
-		task, host, _ := strings.Cut(root.Instance, "@")
+		task, host := taskAndHost(root)
 		tasks, hosts, blocked = append(tasks, task), append(hosts, host), blocked+root.Blocked
 	}
 	first := same[0]
@@ -126,7 +138,11 @@ func (r *Renderer) root(same []event.Root) {
 	if blocked > 0 {
 		text += " (blocked " + count(blocked, "instance") + ")"
 	}
-	r.line(string(first.Status), colorOf(first.Status), aboutRoots(first, unique(tasks), unique(hosts), len(same)), 0, strings.TrimSpace(text))
+	word := string(first.Status)
+	if inUse(first.Failure) {
+		word = "locked"
+	}
+	r.line(word, colorOf(first.Status), aboutRoots(first, unique(tasks), unique(hosts), len(same)), 0, strings.TrimSpace(text))
 }
 
 // aboutRoots names n roots by what they have in common.
@@ -136,6 +152,8 @@ func aboutRoots(first event.Root, tasks, hosts []string, n int) string {
 	}
 	where := count(len(hosts), "host") + ": " + hostList(hosts)
 	switch {
+	case len(tasks) == 1 && tasks[0] == "":
+		return where
 	case len(tasks) == 1:
 		return withPos(tasks[0]+"  "+where, first.Pos)
 	case len(hosts) == 1:

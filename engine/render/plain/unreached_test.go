@@ -71,3 +71,19 @@ func TestHostsThatWereNotReachedShareALineOfTheSummary(t *testing.T) {
 		"failed after 0.0s: 0 changed",
 		"to go on from here: kflow resume 20261121-131501-ab3f")
 }
+
+func TestHostsThatAnotherRunWorksOn(t *testing.T) {
+	inUse := func(host string) *event.Failure {
+		return &event.Failure{Summary: host + ": in use by run 1", Hint: "wait", Class: "locked"}
+	}
+	lostTo := func(host string) event.Event {
+		return event.Event{Type: event.HostLost, Host: host, Failure: inUse(host)}
+	}
+	root := func(host string) event.Root {
+		return event.Root{Instance: host, Status: event.Unreachable, Failure: inUse(host)}
+	}
+	got := show(t, Options{}, run(3), lostTo("a1"), lostTo("a2"), lostTo("a3"),
+		event.Event{Type: event.RunEnded, Exit: 5, Roots: []event.Root{root("a1"), root("a2"), root("a3")}})
+	want(t, got[strings.Index(got, "\n")+1:], "locked     a1  in use by run 1", "    do        wait", "locked     2 hosts: a[2-3]  as a1", "",
+		"locked     3 hosts: a[1-3]  in use by run 1", "refused after 0.0s: 0 changed")
+}

@@ -72,7 +72,7 @@ func (c *agentConn) start(ctx context.Context) (*process, error) {
 	}
 	slow := time.AfterFunc(startLimit, p.kill)
 	unhook := context.AfterFunc(ctx, p.kill)
-	if err = p.untilReady(nonce, slow); err == nil {
+	if err = p.untilReady(c.target.Name, nonce, slow); err == nil {
 		//nolint:contextcheck // the connection outlives its start
 		p.agent, err = client.New(p.stdout, p.stdin, client.Options{Version: c.d.o.Version, Controller: c.d.o.Controller, Contents: c.d.o.Contents})
 	}
@@ -81,6 +81,9 @@ func (c *agentConn) start(ctx context.Context) (*process, error) {
 		err = fmt.Errorf("it gave no sign of life for %v", startLimit)
 	}
 	if err == nil {
+		if why := p.agent.Hello().Unheld; why != "" {
+			c.d.o.Notify(c.target.Name, client.Unheld(why))
+		}
 		return p, nil
 	}
 	p.kill()
@@ -95,6 +98,9 @@ func (c *agentConn) start(ctx context.Context) (*process, error) {
 func (p *process) kill() { _ = p.cmd.Process.Kill() } // it may be gone
 
 func (c *agentConn) failed(err error, said string) error {
+	if locked, ok := transport.AsUnreachable(err); ok {
+		return locked
+	}
 	if said = strings.TrimSpace(said); said != "" {
 		err = fmt.Errorf("%w; it said: %s", err, said)
 	}
@@ -137,6 +143,9 @@ func (c *agentConn) arguments(nonce string) []string {
 			args = append(args, "--run-dir", dir)
 		}
 	}
+	if c.d.o.Claim != nil && !c.target.Shared {
+		args = append(args, "--claim", wire.Word(c.d.o.Claim.Clean()))
+	}
 	for _, a := range []string{c.target.NodeIP, c.target.Address} {
 		if a != "" {
 			args = append(args, "--address", a)
@@ -161,7 +170,7 @@ func runDir() string {
 }
 
 // untilReady reads up to the line that opens the connection; slow is put off with each sign of life.
-func (p *process) untilReady(nonce string, slow *time.Timer) error {
+func (p *process) untilReady(host, nonce string, slow *time.Timer) error {
 	r := &byByte{p.stdout}
 	for {
 		words, _, err := wire.ReadMarker(r, nonce)
@@ -169,8 +178,12 @@ func (p *process) untilReady(nonce string, slow *time.Timer) error {
 			return err
 		}
 		slow.Reset(startLimit)
-		if len(words) > 0 && words[0] == "ready" {
+		switch {
+		case len(words) == 0:
+		case words[0] == "ready":
 			return nil
+		case words[0] == "locked":
+			return client.Locked(host, words)
 		}
 	}
 }

@@ -3,7 +3,7 @@
 // Tasks run in an agent, a process of its own as on any other host, that ends with its connection. So they have the same
 // guarantees: when kflow is killed its programs are ended in order, a kflow that goes on with the run waits for that, and a
 // Ctrl-C at the terminal reaches kflow alone. Whoever has no program that can be the agent (Options.Agent) gets them in this
-// process, where a kill leaves them behind.
+// process, where a kill leaves them behind and no other run is kept away.
 package local
 
 import (
@@ -11,6 +11,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/kflow/kflow/engine/agent/wire"
 	"github.com/kflow/kflow/engine/job"
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/engine/transport"
@@ -23,8 +24,11 @@ type Options struct {
 	Contents   transport.Contents // nil: only inline content can be opened
 	Agent      []string           // path, name and arguments of the agent; nil = tasks run in this process
 	Session    string             // names a run, also when it is resumed: its agent waits for the one before it to end
+	Claim      *wire.Claim        // run that no other run may work on this machine with; nil = it only looks
 	Version    string             // of this build
 	RunDir     string             // where agents note what belongs to a session; "" = a directory of this user in memory
+	// Notify tells people something about a host; nil: nobody is told.
+	Notify func(host, line string)
 }
 
 // Dialer makes connections to this machine.
@@ -33,7 +37,12 @@ type Dialer struct{ o Options }
 var _ transport.Dialer = (*Dialer)(nil)
 
 // New returns a Dialer.
-func New(o Options) *Dialer { return &Dialer{o} }
+func New(o Options) *Dialer {
+	if o.Notify == nil {
+		o.Notify = func(string, string) {}
+	}
+	return &Dialer{o}
+}
 
 // Dial implements transport.Dialer. It refuses `become` where this process is not root: it cannot become another user.
 func (d *Dialer) Dial(ctx context.Context, t transport.Target) (transport.Conn, error) {

@@ -107,7 +107,17 @@ func (b *boot) start(ctx context.Context, l *link) (*live, error) {
 	//nolint:contextcheck // the connection outlives its start
 	lv.agent, err = client.New(b.stdout, b.stdin, client.Options{Version: b.d.o.Version, Controller: b.d.o.Controller,
 		Contents: b.d.o.Contents, Linger: b.d.o.Linger})
+	if err == nil {
+		b.tellUnheld(lv.agent.Hello().Unheld)
+	}
 	return lv, err
+}
+
+// tellUnheld tells people that a host can't be kept from other runs.
+func (b *boot) tellUnheld(why string) {
+	if why != "" {
+		b.d.o.Notify(b.s.name, client.Unheld(why))
+	}
 }
 
 // loadAgents gets the agents that there are; that one is missing matters only on a host that needs it.
@@ -148,6 +158,9 @@ func (b *boot) pipes(ctx context.Context, sess *gossh.Session) error {
 
 func (b *boot) script(l *link) script {
 	sc := script{nonce: b.nonce, agents: b.agents, dirs: rootDirs(), session: b.d.session(b.s.name)}
+	if b.d.o.Claim != nil && !b.s.target.Shared {
+		sc.claim = wire.Word(b.d.o.Claim.Clean())
+	}
 	if b.sudo == nil && b.s.user != "root" {
 		sc.dirs = userDirs(b.s.user)
 	}
@@ -190,9 +203,13 @@ func (b *boot) untilReady() error {
 		}
 		b.clock.touch()
 		switch {
+		case len(words) == 0: // somebody plays with us
+			return errors.New("it sent an empty marker")
 		case words[0] == "ready":
 			return nil
 		case words[0] == "busy": // it waits for an agent before it to end
+		case words[0] == "locked":
+			return client.Locked(b.s.name, words)
 		case words[0] == "need" && len(words) == 2:
 			if err := b.upload(words[1]); err != nil {
 				return err
@@ -253,6 +270,9 @@ func (b *boot) dirs() []string {
 
 // explain makes an *Unreachable of a start that failed, with what the host said.
 func (b *boot) explain(err error, lv *live) error {
+	if locked, ok := transport.AsUnreachable(err); ok {
+		return locked
+	}
 	u := &transport.Unreachable{Host: b.s.name, Stage: transport.Agent, Err: err, Silent: errors.As(err, new(*slowStart))}
 	var r *refusal
 	var missing *binaries.MissingError

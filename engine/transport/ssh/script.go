@@ -27,6 +27,7 @@ type script struct {
 	dirs      []string                   // candidates, in order; shell text
 	addresses []string
 	session   string
+	claim     string // wire.Word of a Claim
 }
 
 func (s script) String() string {
@@ -61,6 +62,9 @@ func (s script) args() string {
 	var b strings.Builder
 	if safe(s.session) {
 		b.WriteString(" --session " + s.session)
+	}
+	if safe(s.claim) {
+		b.WriteString(" --claim " + s.claim)
 	}
 	for _, a := range s.addresses {
 		if safe(a) {

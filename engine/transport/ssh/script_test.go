@@ -22,6 +22,7 @@ import (
 
 	"github.com/kflow/kflow/engine/agent/binaries"
 	"github.com/kflow/kflow/engine/agent/server"
+	"github.com/kflow/kflow/engine/agent/wire"
 	"github.com/kflow/kflow/engine/job"
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/engine/transport"
@@ -48,9 +49,14 @@ func actAsAgent(args []string) {
 		case "--sha256":
 			o.SHA256 = args[i+1]
 		case "--dir":
-			o.Dir = args[i+1]
+			o.Dir, o.LockDir = args[i+1], args[i+1]
 		case "--session":
 			o.Session = args[i+1]
+		case "--claim":
+			o.Claim = &wire.Claim{}
+			if wire.ParseWord(args[i+1], o.Claim) != nil {
+				os.Exit(2)
+			}
 		}
 	}
 	if err := server.Serve(ctx, o, os.Stdin, os.Stdout); err != nil {

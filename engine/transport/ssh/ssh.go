@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"github.com/kflow/kflow/engine/agent/binaries"
+	"github.com/kflow/kflow/engine/agent/wire"
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/engine/transport"
 )
@@ -44,6 +45,9 @@ type Options struct {
 	// Session names a run, also when it is resumed. On each host an agent first ends the agent before it of the same
 	// session, with all it runs: a connection may have been lost without its agent knowing. "" = this Dialer's own.
 	Session string
+	// Claim names the run that no other run may work on its hosts with: a host that another run works on is an Unreachable at
+	// stage Locked. nil = this Dialer only looks, and hinders nobody.
+	Claim *wire.Claim
 
 	Agents func(arch string) (binaries.Binary, error) // nil = those built in
 
