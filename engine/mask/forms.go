@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// addForms adds every form of a secret that is long enough to be looked for.
-func addForms(all map[string]bool, secret string) {
+// formsOf are the forms of a secret that are long enough to be looked for, some of them more than once.
+func formsOf(secret string) (all []string) {
 	texts := []string{secret, strings.TrimSpace(secret)}
 	for line := range strings.Lines(secret) {
 		if line = strings.TrimSpace(line); len(line) >= MinLine {
@@ -22,10 +22,11 @@ func addForms(all map[string]bool, secret string) {
 		}
 		for _, form := range written(text) {
 			if len(form) >= MinSecret {
-				all[form] = true
+				all = append(all, form)
 			}
 		}
 	}
+	return all
 }
 
 // written is text in all the ways in which it may be written.

@@ -22,7 +22,6 @@
 package mask
 
 import (
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -51,7 +50,6 @@ func New(secrets ...string) *Masker {
 func (m *Masker) Learn(secrets ...string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	learned := false
 	for _, s := range secrets {
 		if len(s) < MinSecret || m.known[s] {
 			continue
@@ -59,16 +57,14 @@ func (m *Masker) Learn(secrets ...string) {
 		if m.known == nil {
 			m.known = map[string]bool{}
 		}
-		m.known[s], learned = true, true
+		m.known[s] = true
+		f := m.forms.Load()
+		if f == nil {
+			f = newFinder()
+		}
+		f.add(formsOf(s))
+		m.forms.Store(f)
 	}
-	if !learned {
-		return
-	}
-	all := map[string]bool{}
-	for s := range m.known {
-		addForms(all, s)
-	}
-	m.forms.Store(newFinder(all))
 }
 
 // Secrets returns the secrets, in no order: for a place that masks by itself, such as the agent.
@@ -92,92 +88,4 @@ func (m *Masker) String(s string) string {
 		return s
 	}
 	return f.mask(s)
-}
-
-// finder finds forms in text: the first prefix bytes of a form lead to the forms that begin so.
-type finder struct {
-	mark  string
-	pairs [1 << 16 / 64]uint64 // bit set of the first two bytes of all forms: sends most positions away
-	forms map[[prefix]byte][]string
-}
-
-const prefix = MinSecret
-
-func newFinder(all map[string]bool) *finder {
-	f := &finder{mark: mark(all), forms: map[[prefix]byte][]string{}}
-	for form := range all {
-		key := [prefix]byte([]byte(form[:prefix]))
-		f.forms[key] = append(f.forms[key], form)
-		p := pair(form, 0)
-		f.pairs[p/64] |= 1 << (p % 64)
-	}
-	return f
-}
-
-// mark is three times the first printable ASCII character that no form contains; "" when they contain all of them.
-func mark(all map[string]bool) string {
-	var used [256]bool
-	for form := range all {
-		for _, c := range []byte(form) {
-			used[c] = true
-		}
-	}
-	for _, c := range []byte("*#~^_.-+=@!?:;,|") {
-		if !used[c] {
-			return strings.Repeat(string(c), 3)
-		}
-	}
-	return ""
-}
-
-func pair(s string, i int) uint16 { return uint16(s[i])<<8 | uint16(s[i+1]) }
-
-// mask replaces each stretch of s that forms cover.
-func (f *finder) mask(s string) string {
-	var out strings.Builder
-	kept := 0        // s[:kept] is in out
-	from, to := 0, 0 // the stretch at hand
-	for i := 0; i+prefix <= len(s); i++ {
-		end := i + f.longest(s[i:])
-		if end <= max(i, to) {
-			continue
-		}
-		if i > to || to == 0 { // not touching the stretch at hand: that one is complete
-			f.flush(&out, s, kept, from, to)
-			kept, from = to, i
-		}
-		to = end
-	}
-	if to == 0 {
-		return s
-	}
-	if f.mark == "" {
-		return "" // what is left around a secret could make up one: leave nothing
-	}
-	f.flush(&out, s, kept, from, to)
-	out.WriteString(s[to:])
-	return out.String()
-}
-
-// flush writes what comes before a stretch, and the mark for it.
-func (f *finder) flush(out *strings.Builder, s string, kept, from, to int) {
-	if to > from {
-		out.WriteString(s[kept:from])
-		out.WriteString(f.mark)
-	}
-}
-
-// longest is the length of the longest form s begins with; 0 = none. s has at least prefix bytes.
-func (f *finder) longest(s string) int {
-	p := pair(s, 0)
-	if f.pairs[p/64]&(1<<(p%64)) == 0 {
-		return 0
-	}
-	n := 0
-	for _, form := range f.forms[[prefix]byte([]byte(s[:prefix]))] {
-		if len(form) > n && strings.HasPrefix(s, form) {
-			n = len(form)
-		}
-	}
-	return n
 }

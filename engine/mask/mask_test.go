@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/kflow/kflow/engine/event"
 )
@@ -202,6 +203,26 @@ func TestLearningDuringARun(t *testing.T) {
 	wg.Wait()
 	if len(m.Secrets()) != 4 {
 		t.Errorf("secrets: %q", m.Secrets())
+	}
+}
+
+// TestManySecretsAreLearntOneByOne: each of thousands of hosts may have one of its own. If each cost as much as all before it
+// this would take minutes.
+func TestManySecretsAreLearntOneByOne(t *testing.T) {
+	const count, limit = 3000, 20 * time.Second
+	m, start := New(), time.Now()
+	name := func(i int) string { return fmt.Sprintf("secret-of-%d-%d", i*7919%count, i) }
+	for i := range count {
+		m.Learn(name(i))
+		if got := m.String("<" + name(i/2) + ">"); got != "<***>" {
+			t.Fatalf("secret %d after %d: %q", i/2, i, got)
+		}
+	}
+	if took := time.Since(start); took > limit {
+		t.Errorf("%d secrets took %s", count, took)
+	}
+	if got := m.String("secret-of-nobody"); got != "secret-of-nobody" {
+		t.Errorf("got %q", got)
 	}
 }
 
