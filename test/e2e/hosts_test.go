@@ -32,6 +32,7 @@ func TestHosts(t *testing.T) {
 		{"an agent that is killed", killedAgent},
 		{"full disk", fullDisk},
 		{"two runs at once", twoRuns},
+		{"two controllers", twoControllers},
 		{"a saved plan", savedPlan},
 		{"a host is cut in mid run", hostCut},
 		{"reboot", reboot},
