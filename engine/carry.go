@@ -112,7 +112,7 @@ func (p *Project) session(ctx context.Context, log *checkpoint.Run, prior *check
 	dialer := p.dialer(claim, files, sink)
 	defer dialer.Close()
 	return run.Run(ctx, run.Config{
-		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Log: log, Prior: prior, Mask: p.masker(), Sink: sink, Agreed: p.agreed(),
+		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Log: log, Prior: prior, LeftOut: p.left(prior), Mask: p.masker(), Sink: sink, Agreed: p.agreed(),
 		Limits: sched.Limits{Total: p.cfg.Parallel}, Info: info, Signals: signals,
 		Playbook: absolute(p.cfg.Playbook), Source: absolute(p.cfg.Inventory),
 	})

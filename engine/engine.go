@@ -90,9 +90,9 @@ type Project struct {
 	secrets []string
 	targets []transport.Target // by host of the plan
 	store   *checkpoint.Store
-	resume  string            // id of the run that goes on
-	prior   *checkpoint.State // read before it is locked, for its options
-	saved   *savedPlan        // that is carried out
+	resume  string     // id of the run that goes on
+	whole   selection  // of the run that goes on
+	saved   *savedPlan // that is carried out
 
 	inputValues map[string]any
 	confirmed   []string // questions of the playbook that were answered with yes, also in earlier sessions of the run

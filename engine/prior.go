@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kflow/kflow/engine/checkpoint"
+	"github.com/kflow/kflow/engine/event"
 )
 
 // openPrior finds the run to go on with and takes over how it was started; what is given now wins.
@@ -19,13 +20,13 @@ func (p *Project) openPrior() error {
 	if err != nil {
 		return err
 	}
-	if state.Ended && state.Exit == ExitOK {
+	if state.Ended && state.Exit == ExitOK && state.Left == 0 {
 		return &adviceError{fmt.Sprintf("run %s ended well, there is nothing to resume", id), "start it anew with `kflow run " + state.Playbook + "`"}
 	}
 	if state.Playbook == "" {
 		return &adviceError{fmt.Sprintf("run %s ended before it began", id), "start it anew with `kflow run`"}
 	}
-	p.resume, p.prior = id, state
+	p.resume = id
 	p.takeOver(state)
 	return p.planOf(id, state)
 }
@@ -87,15 +88,59 @@ func (p *Project) takeOver(state *checkpoint.State) {
 	c.Vars = append(info.list("vars"), c.Vars...)
 	c.Identity = append(info.list("identity"), c.Identity...)
 	p.confirmed = info.list("confirmed")
+	p.whole = selection{limit: info.text("limit"), only: info.list("only")}
 	if c.Limit == "" {
-		c.Limit = info.text("limit")
+		c.Limit = p.whole.limit
 	}
 	if len(c.Only) == 0 {
-		c.Only = info.list("only")
+		c.Only = p.whole.only
 	}
 	if n, ok := state.Info["parallel"].(float64); ok && c.Parallel == 0 {
 		c.Parallel = int(n)
 	}
+}
+
+// selection is what of a playbook is carried out.
+type selection struct {
+	limit string
+	only  []string
+}
+
+// wholeRun is what the run at hand is to do in all its sessions: what it was started for, and what a resume asks for beyond
+// that. A resume that asks for less is one session, and no reason to forget the rest.
+func (p *Project) wholeRun() selection {
+	now := selection{limit: p.cfg.Limit, only: p.cfg.Only}
+	if p.resume == "" {
+		return now
+	}
+	was := p.whole
+	for word := range strings.SplitSeq(now.limit, ",") {
+		if was.limit != "" && word != "" && !slices.Contains(strings.Split(was.limit, ","), word) {
+			was.limit += "," + word
+		}
+	}
+	for _, path := range now.only {
+		if len(was.only) > 0 && !slices.Contains(was.only, path) {
+			was.only = append(slices.Clip(was.only), path)
+		}
+	}
+	return was
+}
+
+// left is how many instances of the run are not done and not in this session.
+func (p *Project) left(prior *checkpoint.State) int {
+	if prior == nil {
+		return 0
+	}
+	n := 0
+	whole := p.wholeRun()
+	for _, in := range p.plan.Beyond(whole.limit, whole.only) {
+		i := prior.Instances[p.plan.Name(in)]
+		if i == nil || i.Done == nil && !(i.Allowed && (i.Status == event.Failed || i.Status == event.TimedOut)) {
+			n++
+		}
+	}
+	return n
 }
 
 type options struct{ m map[string]any }
@@ -129,10 +174,11 @@ func (p *Project) info() map[string]any {
 	put("set_file", absoluteValues(c.SetFile))
 	put("vars", absoluteAll(c.Vars))
 	put("identity", absoluteAll(c.Identity))
-	put("only", c.Only)
+	whole := p.wholeRun()
+	put("only", whole.only)
 	put("confirmed", p.confirmed)
-	if c.Limit != "" {
-		out["limit"] = c.Limit
+	if whole.limit != "" {
+		out["limit"] = whole.limit
 	}
 	if c.Plan != "" {
 		out["plan"], out["plan_sum"] = absolute(c.Plan), p.saved.Sum

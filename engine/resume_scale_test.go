@@ -34,7 +34,7 @@ func TestAResumeOfManyHostsCostsLessThanTheRun(t *testing.T) {
 	if err := os.WriteFile(file, []byte(barriers), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sizes, err := sim.ParseSizes([]string{"workers=2500"})
+	sizes, err := sim.ParseSizes([]string{"workers=2000"})
 	if err != nil {
 		t.Fatal(err)
 	}

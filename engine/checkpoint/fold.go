@@ -26,6 +26,7 @@ type State struct {
 	Exit     int  // of the last session, when Ended
 	Counts   map[event.Status]int
 	Roots    []event.Root
+	Left     int           // instances of the run that are not done, and that the last session has left out
 	Duration time.Duration // of the last session, when Ended
 
 	Instances map[string]*Instance
@@ -125,7 +126,7 @@ func (s *State) add(e event.Event) {
 	case event.RunStarted:
 		s.runStarted(e)
 	case event.RunEnded:
-		s.Ended, s.Exit, s.Counts, s.Roots, s.Duration = true, e.Exit, e.Counts, e.Roots, e.Duration
+		s.Ended, s.Exit, s.Counts, s.Roots, s.Duration, s.Left = true, e.Exit, e.Counts, e.Roots, e.Duration, e.Left
 	case event.HostUp:
 		if e.Machine != nil {
 			s.Machines[e.Host] = *e.Machine
@@ -156,7 +157,7 @@ func (s *State) runStarted(e event.Event) {
 		s.Started = e.Time
 	}
 	s.Sessions++
-	s.Ended, s.Exit, s.Counts, s.Roots, s.Duration = false, 0, nil, nil, 0
+	s.Ended, s.Exit, s.Counts, s.Roots, s.Duration, s.Left = false, 0, nil, nil, 0, 0
 	keep(&s.Run, e.Run)
 	keep(&s.Playbook, e.Playbook)
 	keep(&s.Name, e.Name)

@@ -20,7 +20,8 @@ const (
 	Running     RunStatus = "running"     // a process works on it
 	Interrupted RunStatus = "interrupted" // it ended without a last word, or a person stopped it: can be resumed
 	Succeeded   RunStatus = "ok"
-	FailedRun   RunStatus = "failed" // can be resumed
+	FailedRun   RunStatus = "failed"     // can be resumed
+	Incomplete  RunStatus = "incomplete" // its last session ended well, and has left out something that is not done: can be resumed
 )
 
 // exitInterrupted is the exit code of a run that a person stopped (DESIGN section 8).
@@ -45,7 +46,7 @@ type Summary struct {
 
 // Resumable tells whether `resume` has something to go on with: a run that ended before it began has nothing.
 func (s Summary) Resumable() bool {
-	return (s.Status == Interrupted || s.Status == FailedRun) && s.Playbook != ""
+	return (s.Status == Interrupted || s.Status == FailedRun || s.Status == Incomplete) && s.Playbook != ""
 }
 
 // List returns all runs, newest first. It reads the two ends of each log only. A log that can't be read is listed with
@@ -101,7 +102,7 @@ func (s *Store) Summary(id string) Summary {
 	sum.Hosts, sum.Tasks, sum.Started, sum.Last = first.Hosts, first.Tasks, first.Time, last.Time
 	if last.Type == event.RunEnded {
 		sum.Exit, sum.Counts = last.Exit, last.Counts
-		sum.Status = endStatus(last.Exit)
+		sum.Status = endStatus(last)
 	}
 	if held {
 		sum.Status, sum.Owner = Running, owner
@@ -109,11 +110,13 @@ func (s *Store) Summary(id string) Summary {
 	return sum
 }
 
-func endStatus(exit int) RunStatus {
-	switch exit {
-	case 0:
+func endStatus(e event.Event) RunStatus {
+	switch {
+	case e.Exit == 0 && e.Left > 0:
+		return Incomplete
+	case e.Exit == 0:
 		return Succeeded
-	case exitInterrupted:
+	case e.Exit == exitInterrupted:
 		return Interrupted
 	}
 	return FailedRun

@@ -76,6 +76,8 @@ func TestListTellsHowRunsEnded(t *testing.T) {
 		{"Ctrl-C", []event.Event{ended(130)}, Interrupted},
 		{"killed in its second session", []event.Event{ended(3), resumed}, Interrupted},
 		{"resumed and done", []event.Event{ended(3), resumed, ended(0)}, Succeeded},
+		{"resumed in part", []event.Event{ended(3), resumed, {Type: event.RunEnded, Left: 2}}, Incomplete},
+		{"failed in part", []event.Event{ended(3), resumed, {Type: event.RunEnded, Left: 2, Exit: 3}}, FailedRun},
 		{"a word after the end", []event.Event{ended(0), {Type: event.Note, Line: "report written"}}, Succeeded},
 		{"much output", append(repeat(output, 200), ended(3)), FailedRun},
 		{"much output, no end", append([]event.Event{ended(3), resumed}, repeat(output, 200)...), Interrupted},
@@ -85,6 +87,9 @@ func TestListTellsHowRunsEnded(t *testing.T) {
 		all, err := s.List()
 		if err != nil || all[0].ID != id || all[0].Status != c.want || all[0].Playbook != c.name || all[0].Hosts != 5 {
 			t.Errorf("%s: %v %+v", c.name, err, all[0])
+		}
+		if all[0].Resumable() != (c.want != Succeeded) {
+			t.Errorf("%s: resumable is %t", c.name, all[0].Resumable())
 		}
 	}
 	r := create(t, s)

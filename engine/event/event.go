@@ -26,7 +26,7 @@ const (
 	InstanceEnded   Type = "instance_ended"   // Instance, Task, Host, Status, Changed, ...
 	Waiting         Type = "waiting"          // Instance, Line: what a long silence is waiting for
 	Note            Type = "note"             // Line: something about the run as a whole
-	RunEnded        Type = "run_ended"        // Run, Counts, Exit, Duration, Roots
+	RunEnded        Type = "run_ended"        // Run, Counts, Exit, Duration, Roots, Left
 )
 
 // Status is the result of an instance.
@@ -98,6 +98,7 @@ type Event struct {
 	Exit      int            `json:"exit,omitempty"`
 	Roots     []Root         `json:"roots,omitempty"`
 	Resumed   bool           `json:"resumed,omitempty"`
+	Left      int            `json:"left,omitempty"` // instances of the run that are not done, and that this session has left out
 }
 
 // Failure is what a person needs to know: what happened, where, why, and what to do now.

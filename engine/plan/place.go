@@ -22,7 +22,7 @@ func (m *maker) placeTasks() {
 			continue
 		}
 		l := &Leaf{Index: len(m.Leaves), Task: t, Place: m.place(t)}
-		if m.chosen(t) {
+		if chosen(t, m.only) {
 			l.Hosts = m.hostsOf[t]
 			if t.Run != playbook.OnDemand {
 				l.Hosts = m.filter(l.Hosts)

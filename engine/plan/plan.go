@@ -204,22 +204,56 @@ func (m *maker) readLimit(limit string) {
 	if limit == "" {
 		return
 	}
-	m.limit = make([]bool, len(m.Hosts))
+	limited, unknown := m.limited(limit)
+	for _, word := range unknown {
+		m.found.Errorf(diag.Pos{File: "--limit"}, "no host or group `%s` in %s", word, m.Inventory.File).Hintf("%s", diag.DidYouMean(word, m.hostAndGroupNames()))
+	}
+	m.limit = limited
+}
+
+// limited tells for each host whether a limit lets it in, and which words of it nobody knows.
+func (p *Plan) limited(limit string) (in []bool, unknown []string) {
+	in = make([]bool, len(p.Hosts))
 	for word := range strings.SplitSeq(limit, ",") {
 		word = strings.TrimSpace(word)
-		names, isGroup := m.groups[word]
+		names, isGroup := p.groups[word]
 		if !isGroup {
 			names = []string{word}
 		}
 		for _, n := range names {
-			h, ok := m.hostIndex[n]
+			h, ok := p.hostIndex[n]
 			if !ok {
-				m.found.Errorf(diag.Pos{File: "--limit"}, "no host or group `%s` in %s", word, m.Inventory.File).Hintf("%s", diag.DidYouMean(word, m.hostAndGroupNames()))
+				unknown = append(unknown, word)
 				continue
 			}
-			m.limit[h] = true
+			in[h] = true
 		}
 	}
+	return in, unknown
+}
+
+// Beyond are the instances that a plan with another limit, and other tasks taken in by --only, would have besides those of
+// this one; without those that run on demand.
+func (p *Plan) Beyond(limit string, only []string) []sched.Instance {
+	in := make([]bool, len(p.Hosts))
+	for h := range in {
+		in[h] = true
+	}
+	if limit != "" {
+		in, _ = p.limited(limit)
+	}
+	var out []sched.Instance
+	for _, l := range p.Leaves {
+		if l.Task.Run == playbook.OnDemand || !chosen(l.Task, only) {
+			continue
+		}
+		for _, h := range p.hostsOf[l.Task] {
+			if in[h] && !l.Runs(h) {
+				out = append(out, sched.Instance{Task: l.Index, Host: h})
+			}
+		}
+	}
+	return out
 }
 
 func (m *maker) hostAndGroupNames() []string {
@@ -248,9 +282,9 @@ func (m *maker) checkOnly() {
 }
 
 // chosen tells whether --only takes the task in.
-func (m *maker) chosen(t *playbook.Task) bool {
-	if len(m.only) == 0 || t.Run == playbook.OnDemand {
+func chosen(t *playbook.Task, only []string) bool {
+	if len(only) == 0 || t.Run == playbook.OnDemand {
 		return true
 	}
-	return slices.ContainsFunc(m.only, func(path string) bool { return t.Path == path || strings.HasPrefix(t.Path, path+"/") })
+	return slices.ContainsFunc(only, func(path string) bool { return t.Path == path || strings.HasPrefix(t.Path, path+"/") })
 }

@@ -29,6 +29,7 @@ type Config struct {
 	Files    Files              // content that requests refer to
 	Log      Journal
 	Prior    *checkpoint.State // of a run that is resumed; nil = a new one
+	LeftOut  int               // instances of a run that is resumed that are not done, and are left out
 	Mask     *mask.Masker
 	Sink     event.Sink
 	Limits   sched.Limits
@@ -251,7 +252,7 @@ func (s *Session) end(sum sched.Summary, interrupted bool, err error) (Result, e
 	if err != nil && r.Exit == exitOK {
 		r.Exit = exitFailed // stopped before its end, whatever is well so far
 	}
-	e := event.Event{Type: event.RunEnded, Run: s.Log.ID(), Counts: sum.Counts, Exit: r.Exit, Duration: s.Clock.Now().Sub(s.start)}
+	e := event.Event{Type: event.RunEnded, Run: s.Log.ID(), Counts: sum.Counts, Exit: r.Exit, Duration: s.Clock.Now().Sub(s.start), Left: s.LeftOut}
 	for _, root := range sum.Roots {
 		if !counts(root) {
 			continue

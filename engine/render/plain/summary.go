@@ -60,7 +60,10 @@ func (r *Renderer) ended(e event.Event) {
 	r.roots(roots)
 	word, c := outcome(e.Exit)
 	fmt.Fprintf(&r.out, "%s after %s: %s\n", r.paint(c, word), duration(e.Duration), numbers(counts))
-	if r.run != "" && (e.Exit == exitFailed || e.Exit == exitUnreachable || e.Exit == exitInterrupted) {
+	if e.Left > 0 {
+		fmt.Fprintf(&r.out, "left out, and still to be done: %s\n", count(e.Left, "instance"))
+	}
+	if r.run != "" && (e.Left > 0 || e.Exit == exitFailed || e.Exit == exitUnreachable || e.Exit == exitInterrupted) {
 		fmt.Fprintf(&r.out, "to go on from here: kflow resume %s\n", r.run)
 	}
 }
