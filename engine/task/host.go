@@ -163,6 +163,15 @@ func (o Output) Tail(n int) string {
 	return s
 }
 
+// Killed is what to do about a program that was killed; "" for one that ended by itself.
+func (o Output) Killed() string {
+	const killed = 128 + 9
+	if o.Code == killed {
+		return "the program was killed (signal 9): `dmesg | tail` tells whether the machine has run out of memory"
+	}
+	return ""
+}
+
 // Must runs c and turns an exit code other than 0 into a Failure that carries the program's output.
 func Must(ctx context.Context, h Host, c Command) (Output, error) {
 	o, err := h.Run(ctx, c)
@@ -170,7 +179,7 @@ func Must(ctx context.Context, h Host, c Command) (Output, error) {
 		return o, err
 	}
 	if !o.OK() {
-		return o, Failf("`%s` ended with exit code %d", c, o.Code).WithOutput(o)
+		return o, Failf("`%s` ended with exit code %d", c, o.Code).WithOutput(o).WithHint("%s", o.Killed())
 	}
 	return o, nil
 }

@@ -236,7 +236,19 @@ func (p *Command) judge(o task.Output) error {
 	if p.Secret {
 		return f.WithHint("its output is not shown, since the command is secret")
 	}
-	return f.WithOutput(o)
+	return f.WithOutput(o).WithHint("%s", p.why(o))
+}
+
+// why is what an exit code means that has a meaning; "" for others.
+func (p *Command) why(o task.Output) string {
+	const notExecutable, notFound = 126, 127
+	switch {
+	case p.Shell && o.Code == notFound:
+		return "the shell did not find a program: it looks in the PATH of root, not in that of a person; write its path, or set PATH in env"
+	case p.Shell && o.Code == notExecutable:
+		return "the shell may not execute a program: its mode (chmod +x), or a file system mounted noexec"
+	}
+	return o.Killed()
 }
 
 // Outputs implements task.Outputter.

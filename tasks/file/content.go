@@ -86,6 +86,10 @@ func (p *File) from(ctx context.Context, h task.Host, w *wanted) error {
 			WithHint("let this task need the one that installs it")
 	}
 	w.text = o.Stdout
+	var f *task.Failure
+	if errors.As(err, &f) && f.Hint == "" {
+		f = f.WithHint("this program prints what %s shall hold; run it on the host to see why it fails", p.Path)
+	}
 	return err
 }
 
@@ -102,7 +106,7 @@ func (p *File) edit(ctx context.Context, h task.Host, w *wanted) error {
 	}
 	if len(p.Set) > 0 {
 		if w.text, err = conf.Set(p.format(), w.text, p.Set); err != nil {
-			return task.Failf("cannot set values in %s: %w", p.Path, err)
+			return task.Failf("cannot set values in %s: %w", p.Path, err).WithHint("the file on the host is unchanged; look at it, give all of it (content, source), or name its format")
 		}
 	}
 	if p.Block != nil {

@@ -189,7 +189,7 @@ func (p *File) parent(ctx context.Context, h task.Host) error {
 		return notyet.Failf("path:"+dir, "there is no directory %s", dir).
 			WithHint("say `parents: true` to make it, or let this task need the one that does")
 	case fi != nil && !fi.Mode.IsDir():
-		return task.Failf("%s is not a directory", dir)
+		return task.Failf("%s is not a directory", dir).WithHint("a file is where a directory should be: look who made it, and remove it first with `absent: true` if it may go")
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func (p *Hostname) Check() error {
 		return nil
 	}
 	if len(p.Name) > maxLength {
-		return task.Failf("host name %q has %d characters, at most %d are possible", p.Name, len(p.Name), maxLength)
+		return task.Failf("host name %q has %d characters, at most %d are possible", p.Name, len(p.Name), maxLength).WithHint("shorten it; the domain need not be part of it")
 	}
 	if !nameRE.MatchString(p.Name) {
 		return task.Failf("host name %q is not a lower case RFC 1123 name", p.Name).

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/internal/kube/cri"
+	"github.com/kflow/kflow/tasks/internal/notyet"
 )
 
 // Kind describes the kind to the engine.
@@ -94,7 +95,8 @@ func (p *Image) ready(ctx context.Context, h task.Host) error {
 	}
 	_, err := h.Stat(ctx, socket)
 	if errors.Is(err, fs.ErrNotExist) {
-		return task.NotYet("path:" + socket)
+		return notyet.Failf("path:"+socket, "there is no container runtime at %s", p.Socket).
+			WithHint("let this task need the one that starts it; for another runtime than containerd set socket")
 	}
 	return err
 }
@@ -119,7 +121,8 @@ func (p *Image) imports(ctx context.Context, h task.Host, rt cri.Runtime, missin
 			return nil, err
 		}
 		if len(found) == 0 {
-			return nil, task.NotYet("path:" + pattern)
+			return nil, notyet.Failf("path:"+pattern, "there is no archive %s on this host", pattern).
+				WithHint("archives are looked for on the host, not beside the playbook: bring them first (`download`, or `file` with source), and let this task need that one")
 		}
 		files = append(files, found...)
 	}

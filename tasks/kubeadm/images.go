@@ -43,7 +43,11 @@ func (p *Images) list(ctx context.Context, h task.Host) ([]string, error) {
 	if p.ImageRepository != "" && !old {
 		argv = append(argv, "--image-repository", p.ImageRepository)
 	}
-	o, err := task.Must(ctx, h, task.Query(argv...))
+	c := task.Query(argv...)
+	o, err := h.Run(ctx, c)
+	if err == nil && !o.OK() {
+		err = failure(c, o)
+	}
 	if err != nil {
 		return nil, err
 	}

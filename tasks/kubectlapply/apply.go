@@ -22,6 +22,7 @@ import (
 
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/internal/kube"
+	"github.com/kflow/kflow/tasks/internal/notyet"
 )
 
 // Kind describes the kind to the engine.
@@ -160,7 +161,7 @@ func (p *Apply) objects(ctx context.Context, h task.Host) (objects []kube.Object
 			objects = append(objects, o)
 		}
 	} else if objects, err = kube.ParseManifest(text); err != nil {
-		return nil, false, task.Failf("%s cannot be read: %w", p.name(), err)
+		return nil, false, task.Failf("%s cannot be read: %w", p.name(), err).WithHint("look at that line: a manifest is YAML documents with apiVersion, kind and metadata.name")
 	}
 	if len(objects) == 0 {
 		return nil, false, task.Failf("%s holds no objects", p.name())
@@ -201,7 +202,8 @@ func (p *Apply) text(ctx context.Context, h task.Host) (text string, secret bool
 	if c == nil {
 		b, err := h.ReadFile(ctx, p.Path)
 		if errors.Is(err, fs.ErrNotExist) {
-			return "", false, task.NotYet("path:" + p.Path)
+			return "", false, notyet.Failf("path:"+p.Path, "there is no manifest %s on this host", p.Path).
+				WithHint("let this task need the one that brings it; a file beside the playbook is given as source")
 		}
 		return string(b), false, err
 	}

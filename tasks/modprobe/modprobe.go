@@ -53,7 +53,7 @@ func (p *Modprobe) Check() error {
 	}
 	for _, name := range p.all() {
 		if !moduleRE.MatchString(name) {
-			return task.Failf("%q is not the name of a kernel module", name)
+			return task.Failf("%q is not the name of a kernel module", name).WithHint("write it as lsmod does: overlay, without a path and without .ko")
 		}
 	}
 	return nil

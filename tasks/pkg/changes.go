@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/notyet"
 	"github.com/kflow/kflow/tasks/internal/pkgmgr"
 )
 
@@ -47,7 +48,8 @@ func (p *Package) localFiles(ctx context.Context, h task.Host, m pkgmgr.Manager)
 			return nil, nil, err
 		}
 		if len(found) == 0 {
-			return nil, nil, task.NotYet("path:" + pattern)
+			return nil, nil, notyet.Failf("path:"+pattern, "there is no package file %s on this host", pattern).
+				WithHint("files are looked for on the host, not beside the playbook: bring them first (`download`, or `file` with source), and let this task need that one")
 		}
 		files = append(files, found...)
 	}

@@ -71,7 +71,11 @@ func (p *Reboot) apply(ctx context.Context, h task.Host) error {
 			return err
 		}
 	}
-	_, err := task.Must(ctx, h, task.Cmd("shutdown", "-r", "now", p.Message))
+	o, err := h.Run(ctx, task.Cmd("shutdown", "-r", "now", p.Message))
+	if err == nil && !o.OK() {
+		return task.Failf("`shutdown -r now` ended with exit code %d", o.Code).WithOutput(o).
+			WithHint("something holds the machine up (`systemd-inhibit --list`: an update that runs, for example), or this is a container that may not reboot")
+	}
 	if program.Missing(err) {
 		_, err = task.Must(ctx, h, task.Cmd("reboot"))
 	}

@@ -127,7 +127,11 @@ func (p *SELinux) now(running string) []task.Change {
 		Summary: "set SELinux " + want,
 		Diff:    running + " -> " + want,
 		Apply: func(ctx context.Context, h task.Host) error {
-			_, err := task.Must(ctx, h, task.Cmd("setenforce", flag))
+			o, err := h.Run(ctx, task.Cmd("setenforce", flag))
+			if err == nil && !o.OK() {
+				return task.Failf("`setenforce %s` ended with exit code %d", flag, o.Code).WithOutput(o).
+					WithHint("the policy may forbid it (`getsebool secure_mode_policyload`), or this machine is a container: then it is set on the machine below. The file is written already: a reboot brings it, too")
+			}
 			return err
 		},
 	}}

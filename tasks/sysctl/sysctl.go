@@ -62,7 +62,7 @@ func (p *Sysctl) Check() error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.Values)) {
 		if strings.ContainsAny(key, " \t\n=*#;") || key == "" || strings.Contains(key, "..") {
-			errs = append(errs, task.Failf("%q is not a key of the kernel", key))
+			errs = append(errs, task.Failf("%q is not a key of the kernel", key).WithHint("write keys as `sysctl -a` lists them, one for each interface: patterns are not possible"))
 		}
 	}
 	for _, key := range p.Optional {

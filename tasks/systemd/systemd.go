@@ -3,6 +3,7 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/kflow/kflow/engine/task"
@@ -204,7 +205,11 @@ func (p *Systemd) mask() task.Change {
 func run(args ...string) func(context.Context, task.Host) error {
 	return func(ctx context.Context, h task.Host) error {
 		_, err := task.Must(ctx, h, task.Cmd(append([]string{"systemctl"}, args...)...))
-		return err
+		var f *task.Failure
+		if len(args) < 2 || !errors.As(err, &f) || f.Hint != "" {
+			return err
+		}
+		return f.WithHint("`systemctl cat %s` shows the unit, `ls -l /etc/systemd/system` files and links that are in the way", args[1])
 	}
 }
 

@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -19,10 +20,10 @@ const properties = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReloa
 func show(ctx context.Context, h task.Host, name string) (unit, error) {
 	o, err := task.Must(ctx, h, task.Query("systemctl", "show", "--property="+properties, name))
 	if program.Missing(err) {
-		return nil, task.Failf("this host has no systemd; its first process is %s", h.Facts().Init)
+		return nil, task.Failf("this host has no systemd; its first process is %s", h.Facts().Init).WithHint("units can only be looked at where systemd runs; leave such hosts out: when: host.facts.init == \"systemd\"")
 	}
 	if err != nil {
-		return nil, err
+		return nil, noBus(err)
 	}
 	u := unit{}
 	for line := range strings.Lines(o.Stdout) {
@@ -41,6 +42,15 @@ func show(ctx context.Context, h task.Host, name string) (unit, error) {
 		}
 	}
 	return u, nil
+}
+
+// noBus says what to do where systemctl is there and systemd does not answer.
+func noBus(err error) error {
+	var f *task.Failure
+	if errors.As(err, &f) && (strings.Contains(f.Output, "not been booted with systemd") || strings.Contains(f.Output, "Failed to connect to bus")) {
+		return f.WithHint("systemd does not run here, or does not answer: a container without it, or a machine whose D-Bus is down (`systemctl status dbus`)")
+	}
+	return err
 }
 
 func (u unit) missing() bool { return u["LoadState"] == "not-found" }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/notyet"
 )
 
 // Client asks a cluster's API through kubectl.
@@ -57,7 +58,8 @@ func (c Client) Watch(args ...string) task.Command {
 func (c Client) Have(ctx context.Context, h task.Host) error {
 	_, err := h.Stat(ctx, c.kubeconfig())
 	if errors.Is(err, fs.ErrNotExist) {
-		return task.NotYet("cluster")
+		return notyet.Failf("cluster", "there is no %s on this host", c.kubeconfig()).
+			WithHint("the cluster has not been made yet (`kubeadm: {init: ..}`), or this host is no control plane of it: run the task on: control_plane[0], or at: reachable(control_plane)")
 	}
 	return err
 }

@@ -52,11 +52,11 @@ func (apt) Files(ctx context.Context, h task.Host, paths []string) ([]Want, erro
 	for _, path := range paths {
 		o, err := task.Must(ctx, h, task.Query("dpkg-deb", "-W", "--showformat", `${Package} ${Version}\n`, path))
 		if err != nil {
-			return nil, err
+			return nil, damaged(err)
 		}
 		f := strings.Fields(o.Stdout)
 		if len(f) != 2 {
-			return nil, task.Failf("%s is not a Debian package", path).WithOutput(o)
+			return nil, task.Failf("%s is not a Debian package", path).WithOutput(o).WithHint("the file is damaged, or something else: get it again, with a checksum")
 		}
 		all = append(all, Want{Name: f[0], Version: f[1]})
 	}

@@ -167,6 +167,15 @@ func expired() []string {
 	return []string{"EXPKEYSIG", "KEYEXPIRED", "The following signatures were invalid"}
 }
 
+// damaged says what to do with package files that cannot be read.
+func damaged(err error) error {
+	var f *task.Failure
+	if errors.As(err, &f) && f.Hint == "" {
+		return f.WithHint("a package file is damaged, or something else: get it again, with a checksum")
+	}
+	return err
+}
+
 // short is a command line without the options that say nothing to people.
 func short(argv []string) string {
 	var words []string
