@@ -29,6 +29,9 @@ type Request struct {
 	Secrets   []string          `json:"secrets,omitempty"`    // texts to mask in everything that comes back
 	Timeout   time.Duration     `json:"timeout,omitempty"`    // 0 = none
 
+	// Uses is what the host may ask of the controller for this request; it does not travel.
+	Uses task.ControllerUse `json:"-"`
+
 	// Bound says that nothing but Agreed may be applied, which is what the same request in a plan has found just now.
 	Bound  bool     `json:"bound,omitempty"`
 	Agreed []Change `json:"agreed,omitempty"`

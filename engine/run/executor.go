@@ -129,6 +129,7 @@ func (a *attempt) request(w *work, mode job.Mode) *job.Request {
 	return &job.Request{
 		Instance: a.plan.Name(a.in), Kind: a.leaf.Task.Kind.Name, Items: w.items, Mode: mode,
 		HasLazy: a.leaf.lazy, LazyGiven: w.lazyGiven, Secrets: w.secrets,
+		Uses: a.leaf.usesOf(w.items),
 	}
 }
 

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"encoding/json"
 	"slices"
 
 	"github.com/kflow/kflow/engine/expr"
@@ -17,6 +18,7 @@ type leaf struct {
 	lazy      bool
 	producers []int        // leaves that run on demand for its lazy parameters
 	read      bool         // an expression reads its outputs
+	uses      bool         // it may ask something of the controller
 	kept      bool         // somebody asks what came of it after its end
 	data      []sched.Need // leaves whose outputs its parameters read
 	after     []sched.Need // what it needs, with the needs of the groups around it
@@ -25,7 +27,8 @@ type leaf struct {
 func makeLeaves(p *plan.Plan) []*leaf {
 	out := make([]*leaf, len(p.Leaves))
 	for i, l := range p.Leaves {
-		out[i] = &leaf{Leaf: l, pos: l.Task.Pos.String()}
+		_, uses := l.Task.Kind.New().(task.ControllerUser)
+		out[i] = &leaf{Leaf: l, pos: l.Task.Pos.String(), uses: uses}
 	}
 	for _, l := range out {
 		for _, e := range l.Needs {
@@ -54,6 +57,21 @@ func makeLeaves(p *plan.Plan) []*leaf {
 func (l *leaf) waits() bool {
 	w, ok := l.Task.Kind.New().(task.Waiter)
 	return ok && w.Waits()
+}
+
+// usesOf is what the host may ask of the controller for these parameters. Those that can't be read are an error of the host's.
+func (l *leaf) usesOf(items []json.RawMessage) (all task.ControllerUse) {
+	if !l.uses {
+		return all
+	}
+	for _, item := range items {
+		t := l.Task.Kind.New()
+		if u, ok := t.(task.ControllerUser); ok && json.Unmarshal(item, t) == nil {
+			use := u.Uses()
+			all.Files, all.URLs = append(all.Files, use.Files...), append(all.URLs, use.URLs...)
+		}
+	}
+	return all
 }
 
 // needsOf are needs, and those of the groups around.

@@ -94,6 +94,18 @@ type Touches struct {
 	Writes []string `json:"writes,omitempty"`
 }
 
+// ControllerUser asks something of the controller (Host.Controller). A host may be in other hands than its owner's, so that
+// its agent gets what the parameters of the request under way say here, and nothing else of the controller.
+type ControllerUser interface {
+	Uses() ControllerUse
+}
+
+// ControllerUse is what a task asks of the controller, as it names it there.
+type ControllerUse struct {
+	Files []string // looked at and written
+	URLs  []string // downloaded
+}
+
 // Rebooter is an Actor whose Apply takes its host down. The engine expects the connection to end after Apply, dials
 // again until the boot id differs from the one before, and fails the instance when that takes longer than the timeout.
 type Rebooter interface {

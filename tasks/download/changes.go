@@ -317,6 +317,14 @@ func (p *Download) open(ctx context.Context, h task.Host, url, want string) (io.
 	return newStream(ctx, h, url)
 }
 
+// Uses implements task.ControllerUser.
+func (p *Download) Uses() task.ControllerUse {
+	if p.Via != "controller" {
+		return task.ControllerUse{}
+	}
+	return task.ControllerUse{URLs: []string{p.URL, p.ChecksumURL}}
+}
+
 // Outputs implements task.Outputter.
 func (p *Download) Outputs(ctx context.Context, h task.Host) (any, error) {
 	if p.rec != nil { // Changes has just read it

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/notyet"
 )
 
 // Kind describes the kind to the engine.
@@ -47,6 +48,9 @@ type Fetch struct {
 
 // Touches implements task.Toucher.
 func (p *Fetch) Touches() task.Touches { return task.Touches{Reads: []string{"path:" + p.Path}} }
+
+// Uses implements task.ControllerUser.
+func (p *Fetch) Uses() task.ControllerUse { return task.ControllerUse{Files: []string{p.to()}} }
 
 // to is the file on the controller.
 func (p *Fetch) to() string {
@@ -91,7 +95,7 @@ func (p *Fetch) Changes(ctx context.Context, h task.Host) ([]task.Change, error)
 func (p *Fetch) hash(ctx context.Context, h task.Host) (string, error) {
 	r, err := h.OpenFile(ctx, p.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", task.NotYet("path:" + p.Path)
+		return "", notyet.Failf("path:"+p.Path, "there is no file %s on this host", p.Path).WithHint("let this task need the one that makes it")
 	}
 	if err != nil {
 		return "", err
@@ -112,6 +116,7 @@ func (p *Fetch) Outputs(ctx context.Context, h task.Host) (any, error) {
 
 // Interface guards.
 var (
-	_ task.Toucher   = (*Fetch)(nil)
-	_ task.Outputter = (*Fetch)(nil)
+	_ task.Toucher        = (*Fetch)(nil)
+	_ task.Outputter      = (*Fetch)(nil)
+	_ task.ControllerUser = (*Fetch)(nil)
 )

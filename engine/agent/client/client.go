@@ -2,8 +2,9 @@
 // controller while it carries them out.
 //
 // A host may be in other hands than its owner's, and its agent with it. So the agent gets what its requests need and no
-// more: content by hashes that nobody can guess, and of the controller's files and of URLs to download only those that
-// stand in the parameters of a request under way.
+// more: content by hashes that nobody can guess, and of the controller's files and of URLs to download only those that a
+// request under way has to do with (task.ControllerUser). That a path stands in its parameters is not enough: most paths
+// there are of the host.
 package client
 
 import (

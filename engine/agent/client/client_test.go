@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -92,7 +93,16 @@ func (a *agent) run(t *testing.T, params any) *job.Outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := a.Do(t.Context(), &job.Request{Kind: "probe", Mode: job.Apply, Items: []json.RawMessage{p}}, nil)
+	req := &job.Request{Kind: "probe", Mode: job.Apply, Items: []json.RawMessage{p}}
+	if named, ok := params.(map[string]any); ok {
+		if path, ok := named["path"].(string); ok {
+			req.Uses.Files = []string{path}
+		}
+		if url, ok := named["url"].(string); ok {
+			req.Uses.URLs = []string{url, ""} // a checksum may have a URL, too
+		}
+	}
+	out, err := a.Do(t.Context(), req, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +157,7 @@ func TestFilesGoToTheController(t *testing.T) {
 		if sum, err := h.Controller().Stat(ctx, p.Path); err != nil || sum != "" {
 			return fmt.Errorf("before: %q, %w", sum, err)
 		}
-		if err := h.Controller().Save(ctx, p.Path, 0o640, bytes.NewReader(big)); err != nil {
+		if err := h.Controller().Save(ctx, p.Path, 0o640|fs.ModeSetuid, bytes.NewReader(big)); err != nil {
 			return err
 		}
 		sum, err := h.Controller().Stat(ctx, p.Path)
@@ -195,9 +205,10 @@ func TestTheControllerGivesOnlyWhatTasksName(t *testing.T) {
 		}
 		return nil
 	})
-	for _, path = range []string{"/etc/shadow", "../x", "out/../../x", "outside", "/"} {
-		for _, url = range []string{"http://169.254.169.254/", "file:///etc/shadow", "https://example.co/"} {
-			if out := a.run(t, map[string]any{"path": "out", "url": "https://example.com/"}); out.Failure != nil {
+	for _, path = range []string{"/etc/shadow", "../x", "out/../../x", "outside", "/", "", "out/below", "/etc/hosts"} {
+		for _, url = range []string{"http://169.254.169.254/", "file:///etc/shadow", "https://example.co", "https://example.com.evil.org/", "https://example.com/more", ""} {
+			params := map[string]any{"path": "out", "url": "https://example.com", "content": task.Content{Name: "/etc/hosts"}}
+			if out := a.run(t, params); out.Failure != nil {
 				t.Errorf("%s %s: %v", path, url, out.Failure)
 			}
 		}

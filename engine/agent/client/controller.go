@@ -8,9 +8,9 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/kflow/kflow/engine/agent/wire"
+	"github.com/kflow/kflow/engine/task"
 )
 
 // handle carries out a call of the agent.
@@ -76,7 +76,8 @@ func (c *Conn) save(ctx context.Context, r *wire.Request) error {
 	if err := c.allowed(q.Path); err != nil {
 		return err
 	}
-	return c.o.Controller.Save(ctx, q.Path, q.Mode, &streamReader{ctx: ctx, c: c, id: q.Stream})
+	// Of the mode the permissions alone: a program of another's content that runs as root for all is not for a host to make.
+	return c.o.Controller.Save(ctx, q.Path, q.Mode.Perm(), &streamReader{ctx: ctx, c: c, id: q.Stream})
 }
 
 // download gets a URL through the controller, whose Contents has it by its hash after that.
@@ -85,7 +86,7 @@ func (c *Conn) download(ctx context.Context, r *wire.Request) (any, []byte, erro
 	if err := r.Decode(&q); err != nil {
 		return nil, nil, err
 	}
-	if !c.named(func(text string) bool { return isURL(text) && strings.HasPrefix(q.URL, text) }) {
+	if q.URL == "" || !c.uses(func(u task.ControllerUse) bool { return slices.Contains(u.URLs, q.URL) }) {
 		return nil, nil, fmt.Errorf("the agent asked for %q, which no task under way on this host names", q.URL)
 	}
 	d, ok := c.o.Controller.(Downloader)
@@ -103,50 +104,23 @@ type Downloader interface {
 	DownloadContent(ctx context.Context, url, sha256 string) (sum string, size int64, err error)
 }
 
-// allowed tells whether a request under way names path in its parameters, or a directory above it.
+// allowed tells whether a request under way has to do with a file of the controller.
 func (c *Conn) allowed(path string) error {
 	clean := filepath.Clean(path)
-	ok := c.named(func(text string) bool {
-		dir := filepath.Clean(text)
-		return text != "" && (dir == clean || (dir != "/" && dir != "." && strings.HasPrefix(clean, dir+"/")))
-	})
-	if !ok {
+	same := func(file string) bool { return file != "" && filepath.Clean(file) == clean }
+	if !c.uses(func(u task.ControllerUse) bool { return slices.ContainsFunc(u.Files, same) }) {
 		return fmt.Errorf("the agent asked for the controller's file %q, which no task under way on this host names", path)
 	}
 	return nil
 }
 
-func isURL(text string) bool {
-	return strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://")
-}
-
-// named tells whether a text in the parameters of a request under way satisfies match.
-func (c *Conn) named(match func(text string) bool) bool {
+// uses tells whether what a request under way may ask of the controller satisfies match.
+func (c *Conn) uses(match func(task.ControllerUse) bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, req := range c.active {
-		for _, item := range req.Items {
-			var v any
-			if json.Unmarshal(item, &v) == nil && anyText(v, match) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// anyText looks through all texts of a value.
-func anyText(v any, match func(string) bool) bool {
-	switch v := v.(type) {
-	case string:
-		return match(v)
-	case []any:
-		return slices.ContainsFunc(v, func(x any) bool { return anyText(x, match) })
-	case map[string]any:
-		for _, x := range v {
-			if anyText(x, match) {
-				return true
-			}
+		if match(req.Uses) {
+			return true
 		}
 	}
 	return false
