@@ -36,6 +36,7 @@ type machine struct {
 	ran      []string
 	requests int
 	dials    int
+	closing  time.Duration                                     // how long it takes to hang up
 	conn     func(ctx context.Context) error                   // how a dial goes; nil = well
 	link     func(req *job.Request, done bool) error           // asked before a request and after it: an error loses the connection
 	silent   func(ctx context.Context, req *job.Request) error // instead of an outcome: for hosts that give no answer
@@ -143,7 +144,10 @@ type link struct{ m *machine }
 
 func (l *link) Facts() *task.Facts { return &l.m.facts }
 
-func (l *link) Close() error { return nil }
+func (l *link) Close() error {
+	time.Sleep(l.m.closing)
+	return nil
+}
 
 func (l *link) Do(ctx context.Context, req *job.Request, progress func(job.Progress)) (*job.Outcome, error) {
 	l.m.mu.Lock()

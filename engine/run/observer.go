@@ -31,6 +31,9 @@ func (s *Session) Started(in sched.Instance, attempt int) {
 
 // AttemptFailed implements sched.Observer.
 func (s *Session) AttemptFailed(in sched.Instance, attempt int, r sched.Result, retryIn time.Duration) {
+	s.mu.Lock()
+	delete(s.running, in)
+	s.mu.Unlock()
 	e := s.about(in)
 	e.Type, e.Attempt, e.Status, e.Retry, e.Failure = event.AttemptFailed, attempt, r.Status, retryIn, failureOf(r.Err)
 	s.bus.emit(e)

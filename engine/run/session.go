@@ -112,20 +112,18 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watch, stop := context.WithCancelCause(ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() { s.signals(watch, cancel) })
-	wg.Go(func() { s.breakSilence(watch) })
-	defer wg.Wait()
-	defer stop(nil)
 	defer s.hangUp()
+	unwatch := s.watch(ctx, cancel)
 	if err := s.connect(ctx); err != nil {
+		unwatch()
 		return s.notConnected(ctx, err)
 	}
 	if err := s.lookBack(); err != nil {
+		unwatch()
 		return s.notConnected(ctx, err)
 	}
 	summary, err := s.sched.Run(ctx, s, s)
+	unwatch()                                                                                                  // the end is the last word
 	interrupted := errors.Is(context.Cause(ctx), sched.ErrInterrupted) || errors.Is(err, sched.ErrInterrupted) // else it came too late
 	return s.end(summary, interrupted, err)
 }
@@ -157,15 +155,18 @@ func (s *Session) lookBack() error {
 // notConnected ends a session that has touched nothing.
 func (s *Session) notConnected(ctx context.Context, err error) (Result, error) {
 	r := Result{Exit: exitUnreachable}
-	if lockedOnly(err) {
+	var h *hostError
+	switch told := errors.As(err, &h); {
+	case lockedOnly(err):
 		r.Exit = exitLocked
+	case !told:
+		r.Exit = exitFailed
 	}
 	if errors.Is(context.Cause(ctx), sched.ErrInterrupted) {
 		r.Exit, r.Interrupted, err = exitInterrupted, true, nil
 	}
 	s.bus.emit(event.Event{Type: event.RunEnded, Run: s.Log.ID(), Exit: r.Exit, Duration: s.Clock.Now().Sub(s.start), Roots: rootsOf(err)})
-	var h *hostError
-	if errors.As(err, &h) {
+	if h != nil {
 		err = nil // the events have told it
 	}
 	return r, errors.Join(err, s.bus.commit())

@@ -3,6 +3,8 @@ package run
 import (
 	"context"
 	"fmt"
+	"os"
+	"sync"
 	"time"
 
 	"github.com/kflow/kflow/engine/event"
@@ -10,8 +12,21 @@ import (
 	"github.com/kflow/kflow/engine/transport"
 )
 
+// watch minds signals and long silences, also while what was interrupted comes to its end. What it returns ends that.
+func (s *Session) watch(ctx context.Context, cancel context.CancelCauseFunc) (unwatch func()) {
+	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { s.signals(ctx, cancel) })
+	wg.Go(func() { s.breakSilence(ctx) })
+	return func() {
+		stop(nil)
+		wg.Wait()
+	}
+}
+
 // signals turns the first signal into a soft stop and the second into the end of what runs. While hosts are still being
-// dialled nothing was started, so that the first ends it at once.
+// dialled nothing was started, so that the first ends it at once. Further ones are told what is waited for: programs that are
+// ended have some time for that.
 func (s *Session) signals(ctx context.Context, cancel context.CancelCauseFunc) {
 	for n := 0; ; n++ {
 		select {
@@ -20,6 +35,9 @@ func (s *Session) signals(ctx context.Context, cancel context.CancelCauseFunc) {
 		case <-s.Signals:
 		}
 		switch {
+		case n > 1:
+			s.bus.emit(event.Event{Type: event.Note, Line: "still being stopped: " + s.whatRuns() +
+				fmt.Sprintf("; kill -9 %d gives up on that, and nobody knows then what became of it", os.Getpid())})
 		case s.dialling() != "":
 			s.bus.emit(event.Event{Type: event.Note, Line: "interrupted before anything was touched"})
 			cancel(sched.ErrInterrupted)
@@ -52,18 +70,19 @@ func (s *Session) breakSilence(ctx context.Context) {
 		}
 		_ = s.bus.commit() // what was said meanwhile is in the log, too; an error is that of the next result
 		if s.bus.quiet() >= quiet-quiet/4 {
-			s.sayWaiting()
+			s.sayWaiting(ctx)
 		}
 	}
 }
 
-func (s *Session) sayWaiting() {
+func (s *Session) sayWaiting(ctx context.Context) {
 	if hosts := s.dialling(); hosts != "" {
 		s.bus.emit(event.Event{Type: event.Waiting, Line: "still connecting to " + hosts})
 		return
 	}
 	in, since, n := s.longest()
 	if n == 0 {
+		s.sayIdle(ctx)
 		return
 	}
 	line := "still running for "
@@ -75,6 +94,32 @@ func (s *Session) sayWaiting() {
 		line += fmt.Sprintf(", and %d more", n-1)
 	}
 	s.bus.emit(event.Event{Type: event.Waiting, Instance: s.plan.Name(in), Line: line})
+}
+
+// sayIdle says what is waited for while nothing runs: a next attempt.
+func (s *Session) sayIdle(ctx context.Context) {
+	const enough = 1000
+	waits := s.sched.Waiting(ctx, enough)
+	if len(waits) == 0 {
+		return
+	}
+	line := "waits for " + waits[0].For
+	if n := len(waits) - 1; n > 0 {
+		line += fmt.Sprintf(", and %d more do", n)
+	}
+	s.bus.emit(event.Event{Type: event.Waiting, Instance: s.plan.Name(waits[0].Instance), Line: line})
+}
+
+// whatRuns names what is running.
+func (s *Session) whatRuns() string {
+	in, _, n := s.longest()
+	switch n {
+	case 0:
+		return "connections"
+	case 1:
+		return s.plan.Name(in)
+	}
+	return fmt.Sprintf("%s and %d more", s.plan.Name(in), n-1)
 }
 
 // longest is the instance that has been running for the longest time, since when, and how many are running.
