@@ -60,7 +60,7 @@ func parseRPM(out string) []Want {
 func (rpm) Files(ctx context.Context, h task.Host, paths []string) ([]Want, error) {
 	o, err := task.Must(ctx, h, task.Query(append([]string{"rpm", "-qp", "--nosignature", "--qf", rpmFormat}, paths...)...))
 	if err != nil {
-		return nil, err
+		return nil, damaged(err)
 	}
 	all := parseRPM(o.Stdout)
 	if len(all) != len(paths) {
@@ -120,9 +120,13 @@ func (m rpm) older(ctx context.Context, h task.Host, wants []Want, o Options) (m
 	return older, nil
 }
 
-// Remove implements Manager.
+// Remove implements Manager. To dnf, a package that is excluded is not there.
 func (m rpm) Remove(ctx context.Context, h task.Host, names []string, o Options) error {
-	return m.change(ctx, h, o, nil, "remove", names...)
+	wants := make([]Want, len(names))
+	for i, name := range names {
+		wants[i].Name = name
+	}
+	return m.change(ctx, h, o, wants, "remove", names...)
 }
 
 func (m rpm) change(ctx context.Context, h task.Host, o Options, wants []Want, verb string, args ...string) error {
@@ -137,6 +141,10 @@ func (m rpm) change(ctx context.Context, h task.Host, o Options, wants []Want, v
 	}
 	all := out.Stdout + out.Stderr
 	if w, ok := m.unknown(all, wants); ok { // yum installs the others and says 0
+		if verb == "remove" {
+			return task.Failf("package %s is held: an exclude of this host keeps it as it is", w.Name).
+				WithHint("declare `hold: false` here, too, or take it out of the line exclude in %s", m.confFile())
+		}
 		return m.candidates(ctx, h, w, o)
 	}
 	if !out.OK() {
@@ -199,16 +207,17 @@ func (m rpm) candidates(ctx context.Context, h task.Host, w Want, o Options) err
 	if err != nil {
 		return err
 	}
-	if len(versions) > 0 {
+	there := slices.ContainsFunc(versions, func(v string) bool { return Matches(v, w.Version) }) // dnf lists what a lock keeps away
+	if len(versions) > 0 && !there {
 		return notFound(w, versions)
 	}
 	hidden, err := m.versions(ctx, h, w, append(m.argv(o), "--disableexcludes=all", "--disableplugin=versionlock"))
 	if err != nil {
 		return err
 	}
-	if len(hidden) > 0 {
+	if there || len(hidden) > 0 {
 		return task.Failf("package %s is there, but an exclude or a version lock of this host keeps it away", w.Name).
-			WithHint("lift it for this task: `disable_excludes: REPOSITORY` (main for the one in %s)", m.confFile())
+			WithHint("a lock (`%s versionlock list`) is lifted by `hold: true` or `hold: false` here, an exclude by `disable_excludes: REPOSITORY` (main for the one in %s)", m.tool, m.confFile())
 	}
 	return task.Failf("package %s is not in any repository of this host", w.Name).
 		WithHint("check its name for this distribution (`%s provides '*/%s'`), and that a `repository` task for it runs earlier (EPEL?)", m.tool, w.Name)
