@@ -78,12 +78,9 @@ func (p *Proc) aptInstall(flags map[string]string, args []string) int {
 	if _, offline := flags["--no-download"]; offline {
 		t.choice.disabled = []string{"*"}
 	}
-	for _, w := range wanted {
-		if w.version == "" && t.files[w.name] == "" && h.Installed(w.name) != "" {
-			continue // the newest counts only where nothing is there
-		}
-		t.add(w)
-	}
+	t.ask(slices.DeleteFunc(wanted, func(w want) bool { // the newest counts only where nothing is there
+		return w.version == "" && t.files[w.name] == "" && h.Installed(w.name) != ""
+	}))
 	if len(t.missing) > 0 {
 		w := t.missing[0]
 		if w.version != "" {

@@ -18,6 +18,7 @@ type pkg struct {
 	files    []pkgFile
 	units    []string // that it brings; started on Debian
 	needs    []string
+	excludes []string      // packages it does not go with
 	takes    time.Duration // to install, besides the transaction
 }
 
@@ -31,6 +32,8 @@ type installed struct {
 	version string
 	held    bool
 	broken  bool
+
+	forOthers bool // others needed it, nobody named it
 }
 
 // packages is the catalogue of the family.
@@ -63,6 +66,7 @@ func (im *Image) packages() map[string]*pkg {
 	}
 	add("1.4.6", pkg{name: "conntrack-tools", provides: []string{"conntrack"}, files: program("conntrack")})
 	delete(all, "conntrack")
+	add("1.1.12", pkg{name: "runc"})
 	add("8", pkg{name: "epel-release", files: []pkgFile{{"/etc/yum.repos.d/epel.repo",
 		"[epel]\nname=Extra Packages for Enterprise Linux\nmetalink=https://mirrors.fedoraproject.org/metalink?repo=epel\nenabled=1\ngpgcheck=1\ngpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-EPEL\n", 0o644}}})
 	if im.manager == "dnf" { // CentOS 7 has it itself
@@ -75,7 +79,7 @@ func (im *Image) packages() map[string]*pkg {
 }
 
 func versionlock(dir string) []pkgFile {
-	return []pkgFile{{dir + "versionlock.conf", "[main]\nenabled = 1\nlocklist = " + dir + "versionlock.list\n", 0o644}, {dir + "versionlock.list", "\n", 0o644}}
+	return []pkgFile{{dir + "versionlock.conf", "[main]\nenabled = 1\nlocklist = " + dir + "versionlock.list\n", 0o644}, {dir + "versionlock.list", "", 0o644}}
 }
 
 // daemons are services of the distribution.
@@ -100,7 +104,7 @@ func (im *Image) daemons(add func(string, pkg)) {
 func (im *Image) dockerPackages(add func(string, pkg)) {
 	conf := pkgFile{"/etc/containerd/config.toml", "disabled_plugins = [\"cri\"]\n", 0o644}
 	add("1.6.33", pkg{name: "containerd.io", origin: docker, files: append(daemon("/usr/bin/containerd", "containerd", "ctr", "runc"), conf),
-		units: []string{"containerd.service"}, takes: 4 * time.Second})
+		units: []string{"containerd.service"}, excludes: []string{"runc"}, takes: 4 * time.Second})
 	needs := []string{"containerd.io", "docker-ce-cli"}
 	socket := pkgFile{"/usr/lib/systemd/system/docker.socket", "[Unit]\nDescription=Docker Socket for the API\n[Socket]\nListenStream=/run/docker.sock\n[Install]\nWantedBy=sockets.target\n", 0o644}
 	unit := pkgFile{"/usr/lib/systemd/system/docker.service", strings.Replace(unitText("docker", "/usr/bin/dockerd"), "[Service]",
@@ -111,7 +115,7 @@ func (im *Image) dockerPackages(add func(string, pkg)) {
 	for _, version := range []string{"26.1.4", "24.0.9", "20.10.24", "18.06.1.ce"} {
 		for _, p := range []*pkg{&cli, &engine} {
 			if version != "18.06.1.ce" || im.ID == "centos7" && p.name == "docker-ce" {
-				p.versions = append(p.versions, im.dockerVersion(version))
+				p.versions = append(p.versions, im.dockerVersion(p.name, version))
 			}
 		}
 	}
@@ -123,14 +127,14 @@ func (im *Image) dockerPackages(add func(string, pkg)) {
 }
 
 // dockerVersion is a version of Docker as its repositories write it: with an epoch, from 18.09 on.
-func (im *Image) dockerVersion(version string) string {
+func (im *Image) dockerVersion(name, version string) string {
 	switch {
 	case strings.HasSuffix(version, "ce"):
 		return version + "-3.el7"
 	case im.manager == "apt":
 		return "5:" + version + "-1~" + im.OS.ID + "." + im.OS.Version + "~" + im.OS.Code
 	}
-	return "3:" + im.full(version)
+	return map[string]string{"docker-ce": "3:", "docker-ce-cli": "1:"}[name] + im.full(version)
 }
 
 // parts are the files of a version of a package, and what it needs: Docker came in one piece before 18.09.

@@ -133,7 +133,7 @@ func (im *Image) settings() {
 	im.file("/sys/fs/selinux/enforce", "1", 0o644)
 	im.file("/etc/NetworkManager/NetworkManager.conf", "[main]\n", 0o644)
 	if im.ID == "rocky9" {
-		im.file("/etc/dnf/dnf.conf", "[main]\ngpgcheck=1\n", 0o644)
+		im.file("/etc/dnf/dnf.conf", "[main]\ngpgcheck=1\ninstallonly_limit=3\nclean_requirements_on_remove=True\nbest=True\nskip_if_unavailable=False\n", 0o644)
 		im.file("/etc/yum.repos.d/rocky.repo", "[baseos]\nname=Rocky Linux $releasever - BaseOS\nmirrorlist=https://mirrors.rockylinux.org/mirrorlist?arch=$basearch&repo=BaseOS-$releasever\n#baseurl=http://dl.rockylinux.org/$contentdir/$releasever/BaseOS/$basearch/os/\ngpgcheck=1\nenabled=1\n", 0o644)
 		return
 	}

@@ -19,6 +19,7 @@ type repository struct {
 	id, url  string
 	excludes []string
 	off      bool   // not enabled
+	listed   bool   // the address is that of a list of mirrors
 	unsigned string // why its packages, or lists, are not trusted; "" = they are
 }
 
@@ -42,6 +43,9 @@ func (r repository) gone() string {
 	if strings.Contains(r.url, "mirrorlist.centos.org") { // ended in July 2024
 		return "Could not resolve host: mirrorlist.centos.org; Unknown error"
 	}
+	if _, rest, _ := strings.Cut(r.url, "://"); strings.HasSuffix(strings.SplitN(rest, "/", 2)[0], ".invalid") { // no name ever ends so (RFC 2606)
+		return "Could not resolve host: " + strings.SplitN(rest, "/", 2)[0]
+	}
 	return ""
 }
 
@@ -64,7 +68,7 @@ func yumSections(text string) []repository {
 	key, checked := "", false
 	end := func() {
 		if n := len(out); n > 0 && checked && key == "" && out[n-1].origin() != distribution {
-			out[n-1].unsigned = "is not installed. Failing package is in repository " + out[n-1].id + "\n GPG Keys are configured as: "
+			out[n-1].unsigned = "is not installed"
 		}
 		key, checked = "", false
 	}
@@ -82,6 +86,7 @@ func yumSections(text string) []repository {
 		switch name, value = strings.TrimSpace(name), strings.TrimSpace(value); name {
 		case "baseurl", "mirrorlist", "metalink":
 			r.url += value
+			r.listed = r.listed || name != "baseurl"
 		case "enabled":
 			r.off = value == "0"
 		case "exclude", "excludepkgs":

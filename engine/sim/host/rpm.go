@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/kflow/kflow/engine/task"
 )
 
 // dnf is dnf, and yum of CentOS 7.
@@ -17,6 +15,9 @@ func dnf(p *Proc) int {
 	}
 	c := choice{disabled: p.all("--disablerepo"), enabled: p.all("--enablerepo"), included: p.all("--disableexcludes"),
 		unlocked: slices.Contains(p.all("--disableplugin"), "versionlock")}
+	if code := p.unknownRepository(c); code != 0 {
+		return code
+	}
 	switch words[0] {
 	case "makecache":
 		p.Take(5 * time.Second)
@@ -29,26 +30,52 @@ func dnf(p *Proc) int {
 	case "upgrade", "update":
 		return p.rpmUpgrade(c)
 	case "remove":
-		return p.removeAll(words[1:], false)
+		return p.rpmRemove(c, words[1:])
 	case "list":
-		name := words[len(words)-1]
-		versions, _ := p.Host.available(name, c)
-		for _, v := range slices.Backward(versions) {
-			p.Printf("%s.x86_64 %s repository\n", name, v)
-		}
-		return 0
+		return p.rpmList(c, words[len(words)-1])
 	case "versionlock":
 		return p.versionlock(words[1:])
 	}
 	return p.Unknown()
 }
 
-// metadata is what the package manager must have of the repositories before it does anything.
-func (p *Proc) metadata(c choice) int {
-	for _, r := range p.Host.repositories() {
-		if why := r.gone(); why != "" && c.uses(r) {
-			return p.Fail("Error: Failed to download metadata for repo '%s': Cannot download repomd.xml: %s", r.id, why)
+// rpmRemove removes packages. To dnf, one that is excluded is not there.
+func (p *Proc) rpmRemove(c choice, names []string) int {
+	h := p.Host
+	excluded := h.mainExcludes()
+	if !c.counts("main") || h.o.Image.manager == "yum" {
+		excluded = nil
+	}
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		found := h.o.Image.find(name)
+		if found != nil && h.Installed(found.name) != "" && !matches(excluded, found.name) {
+			return false
 		}
+		p.Printf("No match for argument: %s\n", name)
+		return true
+	})
+	if len(names) == 0 {
+		p.Errorf("No packages marked for removal.\n")
+	}
+	return p.removeAll(names, false)
+}
+
+// rpmList shows the versions of a package: the one that is there, and those that can be had.
+func (p *Proc) rpmList(c choice, name string) int {
+	have := p.Host.Installed(name)
+	if have != "" {
+		p.Printf("Installed Packages\n%s.x86_64 %s @repository\n", name, have)
+	}
+	c.unlocked = true // the plugin keeps versions away when packages are to change, not here
+	versions, _ := p.Host.available(name, c)
+	if len(versions) > 0 {
+		p.Printf("Available Packages\n")
+	}
+	for _, v := range slices.Backward(versions) {
+		p.Printf("%s.x86_64 %s repository\n", name, v)
+	}
+	if have == "" && len(versions) == 0 {
+		return p.Fail("Error: No matching Packages to list")
 	}
 	return 0
 }
@@ -56,6 +83,9 @@ func (p *Proc) metadata(c choice) int {
 func (p *Proc) rpmInstall(c choice, verb string, args []string) int {
 	if p.diskFull() {
 		return p.Fail("Error Summary\nDisk Requirements: At least 200MB more space needed on the / filesystem.")
+	}
+	if code := p.someRepository(c, args); code != 0 {
+		return code
 	}
 	if code := p.metadata(c); code != 0 {
 		return code
@@ -75,23 +105,17 @@ func (p *Proc) rpmInstall(c choice, verb string, args []string) int {
 		wanted = append(wanted, want{name: w.name})
 	}
 	yum := p.Host.o.Image.manager == "yum"
-	for _, w := range wanted {
-		if found := p.Host.o.Image.find(w.name); found != nil && w.version == "" && t.files[w.name] == "" && p.Host.Installed(found.name) != "" {
-			continue
-		}
-		t.add(w)
-	}
+	t.ask(wanted)
 	if yum && verb == "install" {
 		t.todo = slices.DeleteFunc(t.todo, func(w want) bool { // yum install never goes back
 			have := p.Host.Installed(w.name)
 			return have != "" && compareVersions(w.version, have) < 0
 		})
 	}
-	if code := t.unmatched(wanted, yum); code != 0 {
-		return code
-	}
-	if code := t.trusted(); code != 0 {
-		return code
+	for _, check := range []func() int{func() int { return t.unmatched(wanted, yum) }, t.excluded, t.trusted} {
+		if code := check(); code != 0 {
+			return code
+		}
 	}
 	return t.unpack()
 }
@@ -107,14 +131,14 @@ func (t *transaction) unmatched(wanted []want, yum bool) int {
 		asked := slices.Contains(wanted, w)
 		switch {
 		case !asked:
-			t.Errorf("Error: \n Problem: conflicting requests\n  - nothing provides %s\n", name)
+			t.Errorf("Error: \n Problem: conflicting requests\n  - nothing provides %s needed by %s\n", name, t.by[w.name].nevra())
 			return 1
 		case yum:
 			t.Errorf("No package %s available.\n", name)
 		case slices.Contains(t.hidden, w):
-			t.Errorf("All matches were filtered out by exclude filtering for argument: %s\n", name)
+			t.Printf("All matches were filtered out by exclude filtering for argument: %s\n", name)
 		default:
-			t.Errorf("No match for argument: %s\n", name)
+			t.Printf("No match for argument: %s\n", name)
 		}
 		bad++
 	}
@@ -123,6 +147,32 @@ func (t *transaction) unmatched(wanted []want, yum bool) int {
 		return t.Fail("Error: Unable to find a match (the simulator's catalogue is engine/sim/host/catalog.go)")
 	case bad == len(wanted) && bad > 0:
 		return t.Fail("Error: Nothing to do")
+	}
+	return 0
+}
+
+// nevra is what rpm calls a package in one word.
+func (w want) nevra() string { return w.name + "-" + w.version + ".x86_64" }
+
+// excluded refuses packages that do not go with what is there.
+func (t *transaction) excluded() int {
+	for _, w := range t.todo {
+		p := t.Host.o.Image.find(w.name)
+		if p == nil {
+			continue
+		}
+		for _, other := range p.excludes {
+			have := t.Host.Installed(other)
+			if have == "" {
+				continue
+			}
+			t.Errorf("Error: \n Problem: problem with installed package %[1]s\n  - package %[2]s conflicts with %[3]s provided by %[1]s\n",
+				want{other, have}.nevra(), w.nevra(), other)
+			if by, ok := t.by[p.name]; ok {
+				t.Errorf("  - package %s requires %s, but none of the providers can be installed\n", by.nevra(), p.name)
+			}
+			return t.Fail("  - cannot install the best candidate for the job")
+		}
 	}
 	return 0
 }
@@ -136,7 +186,7 @@ func (t *transaction) trusted() int {
 		}
 		for _, r := range t.Host.repositories() {
 			if r.origin() == p.origin && r.unsigned != "" && t.uses(r) {
-				return t.Fail("Public key for %s-%s.x86_64.rpm %s\nError: GPG check FAILED", w.name, w.version, r.unsigned)
+				return t.Fail("Public key for %s.rpm %s\nError: GPG check FAILED", want{w.name, w.version[strings.IndexByte(w.version, ':')+1:]}.nevra(), r.unsigned)
 			}
 		}
 	}
@@ -167,69 +217,14 @@ func (h *Host) split(arg string) want {
 	return want{name: arg}
 }
 
-// locks are where the plugin versionlock has its list, and whether the plugin is there.
-func (h *Host) locks() (list string, on bool) {
-	if h.o.Image.manager == "yum" {
-		return "/etc/yum/pluginconf.d/versionlock.list", h.Exists("/etc/yum/pluginconf.d/versionlock.conf")
-	}
-	return "/etc/dnf/plugins/versionlock.list", h.Exists("/etc/dnf/plugins/versionlock.conf")
-}
-
-// lockedTo is the version that a package is locked to; "" = none.
-func (h *Host) lockedTo(name string) string {
-	list, on := h.locks()
-	if !on {
-		return ""
-	}
-	for line := range strings.Lines(h.Text(list)) {
-		line = strings.TrimSuffix(strings.TrimSpace(line), ".*")
-		for _, form := range []string{"0:" + name + "-", name + "-0:"} {
-			if v, ok := strings.CutPrefix(line, form); ok {
-				return v
-			}
-		}
-	}
-	return ""
-}
-
-func (p *Proc) versionlock(args []string) int {
-	h := p.Host
-	list, on := h.locks()
-	if !on || len(args) < 2 || args[0] != "add" && args[0] != "delete" {
-		return p.Unknown()
-	}
-	p.Take(900 * time.Millisecond)
-	var keep []string
-	for line := range strings.Lines(h.Text(list)) {
-		line = strings.TrimSpace(line)
-		if line != "" && !slices.ContainsFunc(args[1:], func(n string) bool {
-			return strings.HasPrefix(line, "0:"+n+"-") || strings.HasPrefix(line, n+"-0:")
-		}) {
-			keep = append(keep, line)
-		}
-	}
-	for _, name := range args[1:] {
-		have := h.Installed(name)
-		if args[0] == "delete" || have == "" {
-			continue
-		}
-		lock := name + "-0:" + have + ".*"
-		if h.o.Image.manager == "yum" {
-			lock = "0:" + name + "-" + have + ".*"
-		}
-		p.Printf("Adding versionlock on: %s\n", lock)
-		keep = append(keep, lock)
-	}
-	if err := h.write(list, strings.Join(keep, "\n")+"\n", task.Attr{}); err != nil {
-		return p.Fail("Error: %v", err)
-	}
-	return 0
-}
-
 func rpm(p *Proc) int {
 	flags, words := p.Flags("--qf")
+	format, given := flags["--qf"]
+	if !given {
+		format = "%{NAME}-%{VERSION}-%{RELEASE}.x86_64\\n"
+	}
 	if _, file := flags["-qp"]; file {
-		return p.rpmFiles(words)
+		return p.rpmFiles(format, words)
 	}
 	if _, query := flags["-q"]; !query {
 		return p.Unknown()
@@ -237,30 +232,43 @@ func rpm(p *Proc) int {
 	_, provided := flags["--whatprovides"]
 	code := 0
 	for _, name := range words {
-		if found := p.Host.o.Image.find(name); provided && found != nil {
+		found := p.Host.o.Image.find(name)
+		if provided && found != nil {
 			name = found.name
 		}
 		v := p.Host.Installed(name)
-		if v == "" {
+		switch {
+		case v == "" && provided:
+			p.Printf("no package provides %s\n", name)
+			code++
+		case v == "":
 			p.Printf("package %s is not installed\n", name)
 			code++
-			continue
+		case !p.rpmFormat(format, want{name, v}):
+			return p.Unknown()
 		}
-		if !strings.Contains(v, ":") {
-			v = "0:" + v
-		}
-		p.Printf("%s %s\n", name, v)
 	}
 	return code
 }
 
-func (p *Proc) rpmFiles(files []string) int {
+// rpmFormat shows a package as --qf says; false when it does not know how.
+func (p *Proc) rpmFormat(format string, w want) bool {
+	full, release, _ := strings.Cut(w.version, "-")
+	line := strings.NewReplacer("%{NAME}", w.name, "%{EPOCHNUM}", epochOf(full), "%{VERSION}", full[strings.IndexByte(full, ':')+1:],
+		"%{RELEASE}", release, `\n`, "\n", `\t`, "\t").Replace(format)
+	p.Printf("%s", line)
+	return !strings.Contains(line, "%{")
+}
+
+func (p *Proc) rpmFiles(format string, files []string) int {
 	for _, file := range files {
 		w, ok := p.packageFile(file)
 		if !ok {
 			return p.Fail("error: %s: not an rpm package (or package manifest)", file)
 		}
-		p.Printf("%s 0:%s\n", w.name, w.version)
+		if !p.rpmFormat(format, w) {
+			return p.Unknown()
+		}
 	}
 	return 0
 }

@@ -26,14 +26,28 @@ type transaction struct {
 	*Proc
 	choice
 	todo    []want
+	asked   map[string]want   // packages that were named
 	files   map[string]string // versions of package files that lie on the host
 	seen    map[string]bool
-	missing []want // what is in no repository
-	hidden  []want // what an exclude or a lock keeps away
+	missing []want          // what is in no repository
+	hidden  []want          // what an exclude or a lock keeps away
+	by      map[string]want // packages that are here because another one needs them
 }
 
 func (p *Proc) newTransaction(c choice) *transaction {
-	return &transaction{Proc: p, choice: c, files: map[string]string{}, seen: map[string]bool{}}
+	return &transaction{Proc: p, choice: c, asked: map[string]want{}, files: map[string]string{}, seen: map[string]bool{}, by: map[string]want{}}
+}
+
+// ask adds packages that were named: what others need of them is met by the version that was asked for.
+func (t *transaction) ask(all []want) {
+	for _, w := range all {
+		if p := t.Host.o.Image.find(w.name); p != nil {
+			t.asked[p.name] = w
+		}
+	}
+	for _, w := range all {
+		t.add(w)
+	}
 }
 
 // add takes a package into the transaction, with what it needs.
@@ -76,7 +90,7 @@ func (t *transaction) take(w want, p *pkg) {
 	}
 }
 
-// need takes what a package needs: in the same version, where it is of the same release.
+// need takes what a package needs: in the version that was asked for, else the newest.
 func (t *transaction) need(name string, by want) {
 	q := t.Host.o.Image.find(name)
 	if _, given := t.files[name]; given {
@@ -86,9 +100,10 @@ func (t *transaction) need(name string, by want) {
 	if q == nil || t.Host.Installed(q.name) != "" && !t.Host.isBroken(q.name) {
 		return
 	}
-	w := want{name: q.name}
-	if q.origin == kubernetes && len(q.versions) == 0 {
-		w.version = strings.SplitN(by.version, "-", 2)[0]
+	w, named := t.asked[q.name]
+	if !named {
+		w = want{name: q.name}
+		t.by[q.name] = by
 	}
 	t.add(w)
 }
@@ -112,6 +127,7 @@ func (t *transaction) unpack() int {
 		if err := h.put(p, w.version); err != nil {
 			return t.Fail("E: %s: cannot write: No space left on device", w.name)
 		}
+		h.needed(p.name, t.by[p.name].name != "")
 		t.Printf("Setting up %s (%s) ...\n", w.name, w.version)
 		if apt {
 			t.startUnits(p)
@@ -143,13 +159,22 @@ func (h *Host) mark(name, version string) {
 	h.packages[h.share(name)] = &installed{version: version, held: held, broken: true}
 }
 
+// needed notes whether a package is there for others alone. Whoever names it later wants it for itself.
+func (h *Host) needed(name string, forOthers bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if i := h.packages[name]; i != nil {
+		i.forOthers = forOthers
+	}
+}
+
 func (h *Host) isBroken(name string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.packages[name] != nil && h.packages[name].broken
 }
 
-// removeAll takes packages away, with those that need them.
+// removeAll takes packages away, with those that need them; dnf also those that nobody needs any more.
 func (p *Proc) removeAll(names []string, purge bool) int {
 	p.Take(2 * time.Second)
 	h := p.Host
@@ -160,7 +185,7 @@ func (p *Proc) removeAll(names []string, purge bool) int {
 			continue
 		}
 		for _, other := range h.installedNames() {
-			if q := h.o.Image.find(other); q != nil && slices.ContainsFunc(q.needs, func(n string) bool { return h.o.Image.find(n) == found }) {
+			if h.needs(other, found) {
 				names = append(names, other)
 			}
 		}
@@ -173,9 +198,29 @@ func (p *Proc) removeAll(names []string, purge bool) int {
 		delete(h.packages, found.name)
 		h.mu.Unlock()
 		p.Printf("Removing %s ...\n", found.name)
+		if h.o.Image.manager == "dnf" {
+			names = append(names, h.unneeded()...)
+		}
 	}
 	h.reloadUnits()
 	return 0
+}
+
+// needs tells whether a package that is there needs another.
+func (h *Host) needs(name string, found *pkg) bool {
+	q := h.o.Image.find(name)
+	return q != nil && slices.ContainsFunc(q.needs, func(n string) bool { return h.o.Image.find(n) == found })
+}
+
+// unneeded are the packages that came because others needed them, and that none needs now.
+func (h *Host) unneeded() []string {
+	all := h.installedNames()
+	return slices.DeleteFunc(slices.Clone(all), func(name string) bool {
+		h.mu.Lock()
+		stays := h.packages[name] == nil || !h.packages[name].forOthers
+		h.mu.Unlock()
+		return stays || slices.ContainsFunc(all, func(other string) bool { return h.needs(other, h.o.Image.find(name)) })
+	})
 }
 
 // removeFiles keeps configuration files: apt all, unless it purges them; rpm those that were changed, under another name.
