@@ -10,6 +10,8 @@
 //	# fails                                         the run is meant to fail, on both alike
 //	# again: task                                   tasks that are actions: a second run does them again
 //
-// The playbooks run in the order of their names on the same two hosts, which are bare at first. What cannot be the same is
+// The playbooks run in the order of their names on the same two hosts, which are bare at first: those of testdata on a Debian
+// 12, those of testdata/rocky on a host with real dnf and rpm that calls itself a Rocky Linux 9 (all but these is Debian's
+// there, and SELinux is not to be had; test/lab/README.md says more). What cannot be the same is
 // listed in excuses_test.go, each with its reason; an excuse that hides no difference any more fails the test.
 package fidelity

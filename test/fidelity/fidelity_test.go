@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/kflow/kflow/engine"
 	"github.com/kflow/kflow/engine/event"
+	"github.com/kflow/kflow/engine/sim/host"
 )
 
 // side is one of the two hosts, and the kflow that reaches it.
@@ -31,37 +31,60 @@ type state map[string]entry
 
 type entry struct{ kind, mode, owner, target, text string }
 
-// TestFidelity compares the two on every playbook of testdata.
-func TestFidelity(t *testing.T) {
+// family is a family of operating systems, and what is compared on it.
+type family struct {
+	playbooks []string // patterns
+	wipe      []string // what lab.sh makes such a host with
+	onLab     string   // shell: what it lacks of what the image of the simulator has
+	image     string   // of the simulator
+	inSim     func(t *testing.T, s *simulated, h *host.Host)
+	excuses   []*excuse
+}
+
+// TestFidelity compares the two on Debian.
+func TestFidelity(t *testing.T) { debian().compare(t) }
+
+// debian is what the lab is made of. A bare host gets what the image of the simulator has: a line for swap in fstab, no name yet. Its
+// repository has a second name, by which the simulator knows one of Kubernetes.
+func debian() family {
+	return family{playbooks: []string{"testdata/*.yaml"}, image: "debian12", excuses: debianExcuses(),
+		onLab: `printf 'UUID=5f1d / ext4 defaults 0 1\nUUID=0c2f none swap sw 0 0\n' > /etc/fstab; ln -s repo /srv/kubernetes`,
+		inSim: func(t *testing.T, s *simulated, h *host.Host) {
+			t.Helper()
+			s.must(t, h, "apt-get", "update")
+			s.must(t, h, "apt-get", "-y", "install", "curl")
+			if err := h.Unlink("/var/lib/apt/lists"); err != nil { // which are empty there
+				t.Fatal(err)
+			}
+		}}
+}
+
+// compare compares the two on every playbook of a family.
+func (f family) compare(t *testing.T) {
+	t.Helper()
 	l := needLab(t)
-	s := newSimulated()
+	s := newSimulated(f.image)
 	l.dir, s.dir = t.TempDir(), t.TempDir()
 	t.Setenv("HOME", l.dir)
 	t.Setenv("SSH_AUTH_SOCK", "")
-	l.prepare(t)
-	s.prepare(t, l.net+lastPart)
-	archives := images(filepath.Join(filepath.Dir(l.run), "files/images"))
-	pause, err := os.ReadFile(filepath.Join(string(archives), "pause.tar"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.serve(t, files(t, archives.real(), pause))
-	s.serve(files(t, http.HandlerFunc(archives.small), pause))
-	for _, dir := range []string{l.dir, s.dir} {
-		for from, to := range map[string]string{"testdata": dir, "../../playbooks/lib": filepath.Join(dir, "lib")} {
-			if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-				t.Fatal(err)
-			}
+	l.prepare(t, f)
+	s.prepare(t, l.net+lastPart, f)
+	f.serve(t, l, s)
+	var playbooks []string
+	for _, pattern := range f.playbooks {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no playbooks %s: %v", pattern, err)
 		}
+		playbooks = append(playbooks, found...)
+	}
+	for _, dir := range []string{l.dir, s.dir} {
+		copyPlaybooks(t, dir, playbooks)
 		if err := os.WriteFile(filepath.Join(dir, "inventory.yaml"), []byte(l.inventory()), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	playbooks, err := filepath.Glob("testdata/*.yaml")
-	if err != nil || len(playbooks) == 0 {
-		t.Fatalf("no playbooks: %v", err)
-	}
-	all := newExcuses()
+	all := newExcuses(f.excuses)
 	instances, compared := 0, 0
 	for _, file := range playbooks {
 		c := readCase(t, file)
@@ -78,7 +101,26 @@ func TestFidelity(t *testing.T) {
 	}
 	all.check(t)
 	if !t.Failed() {
-		t.Logf("THE SAME ON A LAB HOST AND SIMULATED: %d playbooks, %d instances", len(playbooks), instances)
+		t.Logf("THE SAME ON A LAB HOST AND SIMULATED: %s, %d playbooks, %d instances", f.image, len(playbooks), instances)
+	}
+}
+
+// copyPlaybooks puts playbooks, and what they use, into a folder.
+func copyPlaybooks(t *testing.T, dir string, playbooks []string) {
+	t.Helper()
+	for from, to := range map[string]string{"testdata/files": filepath.Join(dir, "files"), "../../playbooks/lib": filepath.Join(dir, "lib")} {
+		if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range playbooks {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -42,8 +42,21 @@ func (dir images) small(w http.ResponseWriter, r *http.Request) {
 	_ = to.Close()
 }
 
+// serve starts the server on both sides.
+func (f family) serve(t *testing.T, l *lab, s *simulated) {
+	t.Helper()
+	archives := images(filepath.Join(filepath.Dir(l.run), "files/images"))
+	pause, err := os.ReadFile(filepath.Join(string(archives), "pause.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := http.StripPrefix("/rpm", http.FileServer(http.Dir(filepath.Join(filepath.Dir(l.run), "files/rpm"))))
+	l.serve(t, files(t, archives.real(), packages, pause))
+	s.serve(files(t, http.HandlerFunc(archives.small), packages, pause))
+}
+
 // files are what the server has.
-func files(t *testing.T, images http.Handler, pause []byte) http.Handler {
+func files(t *testing.T, images, packages http.Handler, pause []byte) http.Handler {
 	t.Helper()
 	all := map[string][]byte{"/tool": []byte("#!/bin/sh\necho tool\n"), "/unchecked": []byte("nobody knows its sum\n"), "/archive.tar.gz": archive(t),
 		"/pause.tar": pause}
@@ -54,6 +67,8 @@ func files(t *testing.T, images http.Handler, pause []byte) http.Handler {
 		mux.HandleFunc(name, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) }) // who does not read it sees that
 		mux.HandleFunc(name+".sha256", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(line)) })
 	}
+	mux.Handle("/rpm/", packages)
+	mux.Handle("/v1.29/rpm/", http.StripPrefix("/v1.29", packages)) // by this the simulator knows which versions a repository has
 	mux.Handle("/images/", http.StripPrefix("/images/", images))
 	return mux
 }

@@ -93,13 +93,12 @@ func (l *lab) command(ctx context.Context, args ...string) *exec.Cmd {
 	return c
 }
 
-// prepare makes a bare host, and puts there what the images of the simulator have: a line for swap in fstab, no name yet. Its
-// repository has a second name, by which the simulator knows one of Kubernetes. The host finds the server of the test, and is a bare one again afterwards.
-func (l *lab) prepare(t *testing.T) {
+// prepare makes a bare host of a family. It finds the server of the test, and is a bare one again afterwards.
+func (l *lab) prepare(t *testing.T, f family) {
 	t.Helper()
-	l.sh(t, "wipe", hostName)
-	l.sh(t, "ssh", hostName, fmt.Sprintf("sed -i /^127.0.1.1/d /etc/hosts; echo %[1]s%[3]s %[4]s >> /etc/hosts; echo %[1]s.1 %[2]s >> /etc/hosts; printf 'UUID=5f1d / ext4 defaults 0 1\nUUID=0c2f none swap sw 0 0\n' > /etc/fstab; echo localhost > /etc/hostname; hostname localhost; ln -s repo /srv/kubernetes",
-		l.net, domain, lastPart, hostName))
+	l.sh(t, append([]string{"wipe", hostName}, f.wipe...)...)
+	l.sh(t, "ssh", hostName, fmt.Sprintf("set -e; sed -i /^127.0.1.1/d /etc/hosts; echo %[1]s%[3]s %[4]s >> /etc/hosts; echo %[1]s.1 %[2]s >> /etc/hosts; echo localhost > /etc/hostname; hostname localhost; %[5]s",
+		l.net, domain, lastPart, hostName, f.onLab))
 	t.Cleanup(func() { _ = l.command(context.Background(), "wipe", hostName).Run() }) // whoever needs it wipes it again
 }
 

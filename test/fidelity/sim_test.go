@@ -24,8 +24,8 @@ type simulated struct {
 	dir   string
 }
 
-func newSimulated() *simulated {
-	return &simulated{world: sim.NewWorld(sim.Options{Seed: 1, OS: []string{"debian12"}, Kinds: tasks.All()})}
+func newSimulated(image string) *simulated {
+	return &simulated{world: sim.NewWorld(sim.Options{Seed: 1, OS: []string{image}, Kinds: tasks.All()})}
 }
 
 func (s *simulated) folder() string { return s.dir }
@@ -87,21 +87,24 @@ func (s *simulated) run(t *testing.T, h *host.Host, argv ...string) (task.Output
 	return h.Run(t.Context(), task.Query(argv...))
 }
 
-// prepare puts there what the hosts of the lab have: curl, and a kernel with everything in it.
-func (s *simulated) prepare(t *testing.T, address string) {
+// prepare puts there what the hosts of the lab have: a kernel with everything in it, and what is of the family.
+func (s *simulated) prepare(t *testing.T, address string, f family) {
 	t.Helper()
 	h, err := s.world.Host(hostName, address, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, argv := range [][]string{{"apt-get", "update"}, {"apt-get", "-y", "install", "curl"},
-		{"modprobe", "overlay"}, {"modprobe", "br_netfilter"}, {"modprobe", "nf_conntrack"}} {
-		if o, err := s.run(t, h, argv...); err != nil || !o.OK() {
-			t.Fatalf("%v: %v: %+v", argv, err, o)
-		}
+	for _, module := range []string{"overlay", "br_netfilter", "nf_conntrack"} {
+		s.must(t, h, "modprobe", module)
 	}
-	if err := h.Unlink("/var/lib/apt/lists"); err != nil { // which are empty there
-		t.Fatal(err)
+	f.inSim(t, s, h)
+}
+
+// must runs a program that has to succeed.
+func (s *simulated) must(t *testing.T, h *host.Host, argv ...string) {
+	t.Helper()
+	if o, err := s.run(t, h, argv...); err != nil || !o.OK() {
+		t.Fatalf("%v: %v: %+v", argv, err, o)
 	}
 }
 

@@ -66,11 +66,11 @@ specs() {
   programs rocky9 jq 1.0-1.el9 '' jq
   programs rocky9 socat 1.0-1.el9 '' socat
   programs rocky9 conntrack-tools 1.4.6-1.el9 'Provides: conntrack = 1.0-1' conntrack
-  plain rocky9 runc 1.0-1.el9
+  plain rocky9 runc 1.1.12-1.el9
   daemon rocky9 chrony 4.3-1.el9 '' /usr/sbin/chronyd chronyd /etc/chrony.conf 'pool pool.ntp.org iburst'
   versionlock
   for v in {0..20}; do
-    programs kubernetes kubeadm "1.29.$v-150500.1.1" 'Requires: kubelet >= 1.19.0\nRequires: kubectl >= 1.19.0\nRequires: cri-tools >= 1.28.0' kubeadm
+    programs kubernetes kubeadm "1.29.$v-150500.1.1" 'Requires: kubelet >= 1.19.0\nRequires: cri-tools >= 1.28.0' kubeadm
     programs kubernetes kubectl "1.29.$v-150500.1.1" '' kubectl
     daemon kubernetes kubelet "1.29.$v-150500.1.1" 'Requires: kubernetes-cni >= 1.2.0\nRequires: conntrack\nRequires: socat' /usr/bin/kubelet kubelet
   done
@@ -78,7 +78,7 @@ specs() {
   plain kubernetes kubernetes-cni 1.3.0-1.el9
   for v in 20.10.24 24.0.9 26.1.4; do
     programs docker docker-ce-cli "1:$v-1.el9" '' docker
-    daemon docker docker-ce "3:$v-1.el9" 'Requires: containerd.io >= 1.6.24\nRequires: docker-ce-cli' /usr/bin/dockerd docker
+    daemon docker docker-ce "3:$v-1.el9" 'Requires: containerd.io\nRequires: docker-ce-cli' /usr/bin/dockerd docker
   done
   daemon docker containerd.io 1.6.33-1.el9 'Conflicts: containerd\nConflicts: runc' /usr/bin/containerd containerd
   plain broken needs-nobody 1.0-1.el9 'Requires: nobody-has-this >= 2'
@@ -115,8 +115,13 @@ build() {
     mv "$f"/*/*.rpm "$RPMS/${f##*/}"
   done
   mv "$RPMS" "$ROOT/build/repos"
-  chroot "$ROOT" sh -c 'cd /build/repos && find . -name "*.rpm" ! -path "./unsigned/*" -exec rpmsign --define "__gpg /usr/bin/gpg" --define "_gpg_name lab@kflow.test" --addsign {} + &&
-    for d in */; do createrepo_c -q "$d"; done' >>"$R/log" 2>&1
+  chroot "$ROOT" sh -c 'cd /build/repos
+    for r in */; do
+      r=${r%/}
+      case $r in unsigned) key= ;; kubernetes | docker) key=$r ;; *) key=lab ;; esac
+      [ -z "$key" ] || rpmsign --define "__gpg /usr/bin/gpg" --define "_gpg_name $key@kflow.test" --addsign "$r"/*.rpm || exit 1
+      createrepo_c -q "$r" || exit 1
+    done' >>"$R/log" 2>&1
   mv "$ROOT/build/repos" "$RPMS"
 }
 
@@ -152,7 +157,8 @@ mkdir -p "$RPMS"
 trap undo EXIT
 tree
 key lab
-key other
+key kubernetes
+key docker
 specs
 build
 cp "$RPMS"/rocky9/rocky-release-*.rpm "$ROOT/build/release.rpm"
