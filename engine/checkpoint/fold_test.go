@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,4 +185,23 @@ func FuzzRecordRoundTrip(f *testing.F) {
 			t.Fatalf("%v: %+v", err, got)
 		}
 	})
+}
+
+// The machine died: the end of the file had reached the disk, and a part before it not yet.
+func TestAHoleIsTorn(t *testing.T) {
+	events := session()
+	log := encoded(t, events)
+	whole := len(encoded(t, events[:5]))
+	for _, size := range []int{1, 700, 4096} {
+		holed := slices.Concat(log[:whole+3], make([]byte, size), encoded(t, events[8:]))
+		got := fold(t, holed)
+		if got.Lines != 5 || got.Bytes != int64(whole) || got.Torn != int64(len(holed)-whole) {
+			t.Errorf("a hole of %d bytes: %d lines, %d bytes, %d torn of %d", size, got.Lines, got.Bytes, got.Torn, len(holed))
+		}
+		again := slices.Concat(holed, encoded(t, events[:1])) // a session that would not have begun behind a hole
+		var damage *DamageError
+		if _, err := Fold(bytes.NewReader(again)); !errors.As(err, &damage) || damage.Line != 6 {
+			t.Errorf("a hole of %d bytes, then another session: %v", size, err)
+		}
+	}
 }

@@ -122,7 +122,8 @@ func endStatus(e event.Event) RunStatus {
 	return FailedRun
 }
 
-// tail is how much of the end of a log is read to find out how the run ended.
+// tail is how much of the end of a log is read to find out how the run ended, at first: a last event that names many
+// failures is longer.
 const tail = 64 << 10
 
 // ends returns the first event of a log, and the one that says how it ended: the run_ended behind the last run_started
@@ -140,7 +141,16 @@ func (s *Store) ends(id string) (first, last event.Event, err error) {
 		first = rec.Event
 		break
 	}
-	lines, err := lastLines(f)
+	for n := int64(tail); ; n *= 8 {
+		lines, all, err := lastLines(f, n)
+		if last = lastOf(lines); err != nil || all || last.Type != "" {
+			return first, last, err
+		}
+	}
+}
+
+// lastOf is the event that says how a run ended, among the last lines of its log.
+func lastOf(lines [][]byte) (last event.Event) {
 	for _, line := range lines {
 		e, bad := decode(line)
 		if bad != nil {
@@ -150,15 +160,16 @@ func (s *Store) ends(id string) (first, last event.Event, err error) {
 			last = e
 		}
 	}
-	return first, last, err
+	return last
 }
 
-func lastLines(f *os.File) ([][]byte, error) {
+// lastLines are those in the last n bytes, the first of which may be half a line; all tells that this is the whole log.
+func lastLines(f *os.File, n int64) (lines [][]byte, all bool, err error) {
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	from := max(0, info.Size()-tail)
+	from := max(0, info.Size()-n)
 	b, err := io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
-	return bytes.Split(b, []byte("\n")), err
+	return bytes.Split(b, []byte("\n")), from == 0, err
 }

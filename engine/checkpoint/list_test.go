@@ -164,3 +164,19 @@ func TestDurationsAreLearnedPerTask(t *testing.T) {
 		t.Errorf("a broken file: %v", h)
 	}
 }
+
+func TestALastEventMayBeLong(t *testing.T) {
+	for _, size := range []int{tail - 1000, tail, 3 * tail, 20 * tail} {
+		s := newStore(t)
+		r := create(t, s)
+		end := event.Event{Type: event.RunEnded, Exit: 3, Counts: map[event.Status]int{event.Failed: 500}}
+		for range size / 1000 {
+			end.Roots = append(end.Roots, event.Root{Instance: "a@b", Failure: &event.Failure{Output: strings.Repeat("x", 1000)}})
+		}
+		appendAll(t, r, event.Event{Type: event.RunStarted, Playbook: "ha.yaml"}, end)
+		r.Close()
+		if sum := s.Summary(r.ID()); sum.Status != FailedRun || sum.Exit != 3 || sum.Counts[event.Failed] != 500 || sum.Playbook != "ha.yaml" {
+			t.Errorf("%d bytes: %+v", size, sum)
+		}
+	}
+}

@@ -120,7 +120,7 @@ func Records(r io.Reader) iter.Seq2[Record, error] {
 			rec.Line++
 			e, bad := decodeLine(line, err)
 			if bad != nil {
-				yield(Record{}, tornOrDamaged(in, rec.Line, int64(len(line)), bad))
+				yield(Record{}, tornOrDamaged(in, rec.Line, line, bad))
 				return
 			}
 			rec.Event, rec.End = e, rec.End+int64(len(line))
@@ -139,9 +139,12 @@ func decodeLine(line []byte, err error) (event.Event, error) {
 	return decode(line[:len(line)-1])
 }
 
-// tornOrDamaged reads the rest of a log behind a bad line: a whole line there makes it damage.
-func tornOrDamaged(in *bufio.Reader, line int, size int64, bad error) error {
-	for {
+// tornOrDamaged reads the rest of a log behind a bad line: a whole line there makes it damage. But for a hole (zeros), which a
+// file system leaves where the machine died before an earlier part of the file had reached the disk: a sync waits for all
+// parts, so that nothing behind the hole was promised to anybody. Unless a session has begun there: it would have cut it off.
+func tornOrDamaged(in *bufio.Reader, line int, first []byte, bad error) error {
+	hole := bytes.IndexByte(first, 0) >= 0
+	for size := int64(len(first)); ; {
 		next, err := in.ReadBytes('\n')
 		if err != nil && err != io.EOF {
 			return err
@@ -150,7 +153,8 @@ func tornOrDamaged(in *bufio.Reader, line int, size int64, bad error) error {
 		if err == io.EOF {
 			return &TornError{Line: line, Bytes: size}
 		}
-		if _, bad2 := decode(next[:len(next)-1]); bad2 == nil {
+		e, bad2 := decode(next[:len(next)-1])
+		if bad2 == nil && (!hole || e.Type == event.RunStarted) {
 			return &DamageError{Line: line, Cause: bad}
 		}
 	}

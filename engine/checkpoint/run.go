@@ -288,7 +288,7 @@ func explain(what string, err error) error {
 	case errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%s: your disk quota is used up: free some space, then resume (%w)", what, err)
 	case errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("%s: the file system is read-only: keep runs elsewhere with XDG_STATE_HOME (%w)", what, err)
+		return fmt.Errorf("%s: the file system is read-only: keep runs elsewhere with --state DIR (%w)", what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

@@ -57,7 +57,7 @@ func NewStore(o Options) (*Store, error) {
 	s := &Store{dir: dir, now: o.Now}
 	for _, sub := range []string{s.runs(), s.locks(), s.history()} {
 		if err := os.MkdirAll(sub, 0o700); err != nil {
-			return nil, fmt.Errorf("the directory for runs: %w", err)
+			return nil, explain("the directory for runs", err)
 		}
 	}
 	return s, nil
