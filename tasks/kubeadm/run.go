@@ -10,6 +10,7 @@ import (
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/internal/hostfile"
 	"github.com/kflow/kflow/tasks/internal/kube"
+	"github.com/kflow/kflow/tasks/internal/notyet"
 )
 
 // configDir holds configurations while kubeadm runs: /run is memory, gone after a reboot.
@@ -59,7 +60,7 @@ func must(ctx context.Context, h task.Host, c task.Command) error {
 }
 
 func noKubeadm() error {
-	return task.Failf("kubeadm is not on this host: %w", task.NotYet("package:kubeadm")).WithHint("install it first: `package: {names: [kubelet, kubeadm, kubectl], version: ..}`")
+	return notyet.Failf("package:kubeadm", "kubeadm is not on this host").WithHint("install it first: `package: {names: [kubelet, kubeadm, kubectl], version: ..}`")
 }
 
 // installed is the version of the kubeadm on the host.

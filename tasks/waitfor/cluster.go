@@ -17,7 +17,7 @@ func list[T any](ctx context.Context, h task.Host, kubeconfig string, args ...st
 	c := kube.Client{Kubeconfig: kubeconfig}
 	if err := c.Have(ctx, h); err != nil {
 		if nyt := new(task.NotYetError); errors.As(err, &nyt) {
-			return nil, kubeconfig + " is not there", nil
+			return nil, kubeconfig + noConfig, nil
 		}
 		return nil, "", err
 	}
@@ -31,6 +31,17 @@ func list[T any](ctx context.Context, h task.Host, kubeconfig string, args ...st
 	}
 	items, err = itemsOf[T](answer)
 	return items, "", err
+}
+
+// noConfig is said of a kubeconfig that is not there.
+const noConfig = " is not there"
+
+// noCluster is what to do then; "" for anything else that was seen.
+func noCluster(seen string) string {
+	if !strings.HasSuffix(seen, noConfig) {
+		return ""
+	}
+	return "the cluster has not been made yet (`kubeadm: {init: ..}`), or this host is no control plane of it: run the task on: control_plane[0]"
 }
 
 // itemsOf takes a List apart; asked for one name, kubectl answers with the object itself.
@@ -82,6 +93,8 @@ func (p *Nodes) String() string {
 	switch {
 	case len(p.Names) > 0:
 		return "these nodes are ready: " + some(p.Names)
+	case p.Count == 1:
+		return "a node is ready"
 	case p.Count > 0:
 		return fmt.Sprintf("%d nodes are ready", p.Count)
 	}
@@ -130,6 +143,8 @@ func why(n kube.Node) string {
 
 func (p *Nodes) advice(seen string) string {
 	switch {
+	case noCluster(seen) != "":
+		return noCluster(seen)
 	case strings.Contains(seen, "cni") || strings.Contains(seen, "network plugin"):
 		return "the network add-on is missing or does not start: look at its pods (`kubectl -n kube-system get pods -o wide`) and at /etc/cni/net.d on the node"
 	case strings.Contains(seen, "not in the cluster"):
@@ -230,7 +245,10 @@ func (w workload) pending() string {
 	return ""
 }
 
-func (p *Rollout) advice(string) string {
+func (p *Rollout) advice(seen string) string {
+	if hint := noCluster(seen); hint != "" {
+		return hint
+	}
 	return fmt.Sprintf("look at its pods: `kubectl -n %s get pods -o wide`, `kubectl -n %s describe pod`, `kubectl logs`; an image that cannot be pulled is the usual cause", p.Namespace, p.Namespace)
 }
 
@@ -327,6 +345,8 @@ func (p *Pods) ask(ctx context.Context, h task.Host) (bool, string, error) {
 func (p *Pods) advice(seen string) string {
 	where := fmt.Sprintf("`kubectl -n %s describe pod NAME`", p.Namespace)
 	switch {
+	case noCluster(seen) != "":
+		return noCluster(seen)
 	case strings.Contains(seen, "ImagePull") || strings.Contains(seen, "ErrImage"):
 		return "an image cannot be pulled: " + where + " says which and why; check the registry, the runtime's mirrors and proxy, or bring it with the kind image"
 	case strings.Contains(seen, "CrashLoop"):

@@ -104,6 +104,26 @@ type HTTP struct {
 
 func (p *HTTP) String() string { return "GET " + p.URL + " is answered as expected" }
 
+func (p *HTTP) advice(seen string) string {
+	switch {
+	case seen == "connection refused":
+		return "the host answers, but nothing listens there: is the service running (`ss -ltnp`)?"
+	case strings.Contains(seen, "timeout"), strings.Contains(seen, "no route"):
+		return "packets get lost: look at the firewall, routes, and whether somebody has the address"
+	case strings.Contains(seen, "x509") || strings.Contains(seen, "certificate"):
+		return "the certificate is not trusted: name its authority (ca: /etc/kubernetes/pki/ca.crt for a cluster), the name or address it is made for, and see that the clocks are right"
+	case strings.Contains(seen, "no such host"):
+		return "the name is not known on this host: /etc/hosts, /etc/resolv.conf"
+	case strings.Contains(seen, "EOF"), strings.Contains(seen, "status 502"), strings.Contains(seen, "status 503"), strings.Contains(seen, "status 504"):
+		return "a load balancer answers, and has no server behind it that does: look at these"
+	case strings.HasPrefix(seen, "status 5"):
+		return "the server answers, and has trouble of its own: look at its log"
+	case strings.HasPrefix(seen, "status 401"), strings.HasPrefix(seen, "status 403"):
+		return "the server wants to know who asks; if any answer will do, say so: status: [200, 401, 403]"
+	}
+	return ""
+}
+
 func (p *HTTP) check() error {
 	for path := range p.JSON {
 		if _, err := kube.ParsePath(path); err != nil {

@@ -186,7 +186,7 @@ func (p *WaitFor) wait(ctx context.Context, h task.Host) error {
 }
 
 func late(q probe, waited time.Duration, seen string) error {
-	f := task.Failf("still not so after %s: %s", waited.Round(time.Second), seen) // not to be tried again: the timeout would be several
+	f := task.Failf("still not so after %s that %s; seen last: %s", waited.Round(time.Second), short(q.String()), seen) // not to be tried again: the timeout would be several
 	if a, ok := q.(interface{ advice(seen string) string }); ok && a.advice(seen) != "" {
 		return f.WithHint("%s", a.advice(seen))
 	}
