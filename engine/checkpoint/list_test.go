@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,5 +179,30 @@ func TestALastEventMayBeLong(t *testing.T) {
 		if sum := s.Summary(r.ID()); sum.Status != FailedRun || sum.Exit != 3 || sum.Counts[event.Failed] != 500 || sum.Playbook != "ha.yaml" {
 			t.Errorf("%d bytes: %+v", size, sum)
 		}
+	}
+}
+
+func TestARunThatHasLostItsLogSaysSo(t *testing.T) {
+	s := storeAt(t)
+	id := past(t, s, "a")
+	if err := os.Remove(s.LogPath(id)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Read(id)
+	if !errors.Is(err, ErrNoRun) || !strings.Contains(err.Error(), "has lost its log") {
+		t.Error(err)
+	}
+	if sum := s.Summary(id); sum.Resumable() || !strings.Contains(sum.Problem, "rm -r "+s.runDir(id)) {
+		t.Errorf("%+v", sum)
+	}
+}
+
+func TestAFolderThatCannotBeMadeSaysWhatToDo(t *testing.T) {
+	_, err := NewStore(Options{Dir: "/proc/kflow"})
+	if err == nil || !strings.Contains(err.Error(), "the directory for runs: ") {
+		t.Error(err)
+	}
+	if err := explain("the directory for runs", syscall.EROFS); !strings.Contains(err.Error(), "--state DIR") {
+		t.Error(err)
 	}
 }

@@ -178,10 +178,14 @@ func (s *Store) exists(id string) error {
 	if !ValidID(id) {
 		return fmt.Errorf("%w: %q is no id", ErrNoRun, id)
 	}
-	if _, err := os.Stat(s.LogPath(id)); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s", ErrNoRun, id)
+	_, err := os.Stat(s.LogPath(id))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return nil
+	if _, err := os.Stat(s.runDir(id)); err == nil {
+		return fmt.Errorf("%w: %s has lost its log, there is nothing to go on with; rm -r %s takes it from the list", ErrNoRun, id, s.runDir(id))
+	}
+	return fmt.Errorf("%w: %s", ErrNoRun, id)
 }
 
 // locate adds the path to a DamageError.
