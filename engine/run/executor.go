@@ -118,11 +118,10 @@ func lateIf(lost bool) int {
 }
 
 func (a *attempt) send(ctx context.Context, conn transport.Conn, w *work) (*job.Outcome, error) {
-	name := a.plan.Name(a.in)
 	req := a.request(w, job.Apply)
 	req.Bound, req.Agreed = a.agreed != nil, a.agreed
 	a.once = w.action
-	return conn.Do(ctx, req, func(p job.Progress) { a.progress(name, p) })
+	return conn.Do(ctx, req, func(p job.Progress) { a.progress(req.Instance, p) })
 }
 
 func (a *attempt) request(w *work, mode job.Mode) *job.Request {

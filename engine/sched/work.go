@@ -97,9 +97,11 @@ func (r *run) worker(ctx context.Context) {
 	}
 }
 
+var errGone = errors.New("the executor ended its goroutine")
+
 // work1 carries one job out and sends the answer, whatever the executor does: panic, or end its goroutine.
 func (r *run) work1(ctx context.Context, j job) (alive bool) {
-	a := answer{i: j.i, dead: true, res: Result{Status: event.Failed, Err: errors.New("the executor ended its goroutine")}}
+	a := answer{i: j.i, dead: true, res: Result{Status: event.Failed, Err: errGone}}
 	defer func() {
 		if p := recover(); p != nil {
 			err := &PanicError{Value: p, Stack: string(debug.Stack())}

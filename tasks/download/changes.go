@@ -144,7 +144,7 @@ func findSum(text, name string) string {
 // differs says why the download is needed; "" = it is not.
 func (p *Download) differs(ctx context.Context, h task.Host, rec *record, want string) (string, error) {
 	if p.Path != "" {
-		have, err := hashFile(ctx, h, p.Path)
+		have, err := hostfile.Hash(ctx, h, p.Path)
 		switch {
 		case err != nil:
 			return "", err
@@ -188,7 +188,7 @@ func (e entry) differs(ctx context.Context, h task.Host) (string, error) {
 	if mode := modeText(info.Mode); mode != e.Mode {
 		return fmt.Sprintf("%s: mode %s -> %s", e.Path, mode, e.Mode), nil
 	}
-	have, err := hashFile(ctx, h, e.Path)
+	have, err := hostfile.Hash(ctx, h, e.Path)
 	if err == nil && have != e.SHA256 {
 		return e.Path + ": content differs from the archive", nil
 	}
@@ -197,23 +197,6 @@ func (e entry) differs(ctx context.Context, h task.Host) (string, error) {
 
 // modeText is the mode of an unpacked file: only who may do what with it.
 func modeText(m fs.FileMode) string { return fmt.Sprintf("%04o", m.Perm()) }
-
-// hashFile is the SHA-256 of a file; "" when there is none.
-func hashFile(ctx context.Context, h task.Host, name string) (string, error) {
-	r, err := h.OpenFile(ctx, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = r.Close() }()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, r); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
 
 // attributes finds what differs in mode and owner of the file.
 func (p *Download) attributes(ctx context.Context, h task.Host) ([]task.Change, error) {
@@ -290,7 +273,7 @@ func (p *Download) apply(ctx context.Context, h task.Host, want string) error {
 // get has the file in its place, and returns its SHA-256.
 func (p *Download) get(ctx context.Context, h task.Host, file, want string, attr task.Attr) (string, error) {
 	if want != "" {
-		if have, err := hashFile(ctx, h, file); err != nil || have == want {
+		if have, err := hostfile.Hash(ctx, h, file); err != nil || have == want {
 			return have, err // only unpacking is left to do
 		}
 	}
@@ -330,6 +313,6 @@ func (p *Download) Outputs(ctx context.Context, h task.Host) (any, error) {
 	if p.rec != nil { // Changes has just read it
 		return Outputs{Path: p.Path, SHA256: p.rec.SHA256}, nil
 	}
-	sum, err := hashFile(ctx, h, p.Path)
+	sum, err := hostfile.Hash(ctx, h, p.Path)
 	return Outputs{Path: p.Path, SHA256: sum}, err
 }

@@ -3,7 +3,6 @@ package download
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -18,6 +17,7 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/hostfile"
 )
 
 const (
@@ -214,7 +214,7 @@ func newVerifier(r io.Reader, url, want string) *verifier {
 	return &verifier{r: r, h: sha256.New(), url: url, want: want}
 }
 
-func (v *verifier) sum() string { return hex.EncodeToString(v.h.Sum(nil)) }
+func (v *verifier) sum() string { return hostfile.Hex(v.h) }
 
 // Read implements io.Reader.
 func (v *verifier) Read(p []byte) (int, error) {

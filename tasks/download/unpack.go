@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/hostfile"
 )
 
 // options are the parameters that decide what is unpacked, as text.
@@ -150,7 +150,7 @@ func (x *extraction) file(ctx context.Context, dst string, mode fs.FileMode, r i
 	if err := x.h.WriteFile(ctx, dst, io.TeeReader(r, sum), task.Attr{Mode: mode, Owner: "root", Group: "root"}); err != nil {
 		return err
 	}
-	x.files = append(x.files, entry{Path: dst, SHA256: hex.EncodeToString(sum.Sum(nil)), Mode: modeText(mode)})
+	x.files = append(x.files, entry{Path: dst, SHA256: hostfile.Hex(sum), Mode: modeText(mode)})
 	return nil
 }
 

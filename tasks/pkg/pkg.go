@@ -136,7 +136,7 @@ func (p *Package) Check() error {
 		return err
 	}
 	for i, e := range p.Names {
-		if len(e.all()) == 0 {
+		if e.Name == "" && len(e.Apt)+len(e.Dnf)+len(e.Yum) == 0 {
 			return task.Failf("names[%d] has no name", i)
 		}
 	}

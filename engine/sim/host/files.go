@@ -96,29 +96,31 @@ func (h *Host) match(pattern string) ([]string, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.files.glob("/", strings.Split(strings.Trim(path.Clean(pattern), "/"), "/")), nil
+	pattern = path.Clean(pattern)
+	fixed := 0 // parts before it have no pattern
+	if i := strings.IndexAny(pattern, `*?[\`); i > 0 {
+		fixed = strings.LastIndexByte(pattern[:i], '/')
+	} else {
+		fixed = strings.LastIndexByte(pattern, '/')
+	}
+	return h.files.glob(path.Clean("/"+pattern[:max(fixed, 0)]), strings.Split(strings.Trim(pattern[max(fixed, 0):], "/"), "/")), nil
 }
 
+// glob are the paths in a directory that fit, part by part.
 func (t *tree) glob(dir string, parts []string) []string {
-	if len(parts) == 0 {
-		return []string{dir}
-	}
-	names := []string{parts[0]}
-	if strings.ContainsAny(parts[0], `*?[\`) {
-		names = nil
-		if at, n, err := t.find("open", dir, true); err == nil && n.mode.IsDir() {
-			for _, kid := range t.list(at) {
-				if ok, _ := path.Match(parts[0], kid); ok {
-					names = append(names, kid)
-				}
-			}
-		}
+	at, n, err := t.find("open", dir, true)
+	if err != nil || !n.mode.IsDir() {
+		return nil
 	}
 	var out []string
-	for _, name := range names {
-		at := join(dir, name)
-		if _, _, err := t.find("stat", at, len(parts) > 1); err == nil {
-			out = append(out, t.glob(at, parts[1:])...)
+	for _, kid := range t.list(at) {
+		if ok, _ := path.Match(parts[0], kid); !ok {
+			continue
+		}
+		if len(parts) == 1 {
+			out = append(out, join(dir, kid))
+		} else {
+			out = append(out, t.glob(join(dir, kid), parts[1:])...)
 		}
 	}
 	return out

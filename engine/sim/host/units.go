@@ -158,6 +158,8 @@ func systemctl(p *Proc) int {
 
 // showUnits prints properties, a block per unit; patterns match units that are loaded.
 func (h *Host) showUnits(p *Proc, flags map[string]string, names []string) int {
+	const usual = 256 // bytes
+	p.out.Grow(usual * len(names))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	wanted := strings.Split(flags["--property"]+flags["-p"], ",")

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"path"
@@ -46,7 +47,15 @@ func Hash(ctx context.Context, h task.Host, name string) (string, error) {
 	defer r.Close()
 	sum := sha256.New()
 	_, err = io.Copy(sum, r)
-	return hex.EncodeToString(sum.Sum(nil)), err
+	return Hex(sum), err
+}
+
+// Hex is a SHA-256 as text.
+func Hex(sum hash.Hash) string {
+	var raw [sha256.Size]byte
+	var text [2 * sha256.Size]byte
+	hex.Encode(text[:], sum.Sum(raw[:0]))
+	return string(text[:])
 }
 
 // Want returns the change that gives a file the content after, or nil when before is that already. The directory of the
