@@ -83,10 +83,11 @@ func (p *Project) takeOver(state *checkpoint.State) {
 	if c.Inventory == "" {
 		c.Inventory = info.text("inventory")
 	}
-	c.Set = append(info.list("set"), c.Set...)
-	c.SetFile = append(info.list("set_file"), c.SetFile...)
-	c.Vars = append(info.list("vars"), c.Vars...)
-	c.Identity = append(info.list("identity"), c.Identity...)
+	name := func(pair string) string { n, _, _ := strings.Cut(pair, "="); return n }
+	c.Set = unlessAgain(info.list("set"), c.Set, name)
+	c.SetFile = unlessAgain(info.list("set_file"), c.SetFile, name)
+	c.Vars = unlessAgain(info.list("vars"), c.Vars, absolute)
+	c.Identity = unlessAgain(info.list("identity"), c.Identity, absolute)
 	p.confirmed = info.list("confirmed")
 	p.whole = selection{limit: info.text("limit"), only: info.list("only")}
 	if c.Limit == "" {
@@ -98,6 +99,15 @@ func (p *Project) takeOver(state *checkpoint.State) {
 	if n, ok := state.Info["parallel"].(float64); ok && c.Parallel == 0 {
 		c.Parallel = int(n)
 	}
+}
+
+// unlessAgain is what was given once and what is given now, without what is given again: the same file of values opened
+// twice would ask twice, and be one more at every resume.
+func unlessAgain(once, now []string, key func(string) string) []string {
+	once = slices.DeleteFunc(once, func(was string) bool {
+		return slices.ContainsFunc(now, func(is string) bool { return key(is) == key(was) })
+	})
+	return append(once, now...)
 }
 
 // selection is what of a playbook is carried out.
