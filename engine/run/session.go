@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -308,31 +307,4 @@ func exitCode(sum sched.Summary, interrupted bool) int {
 // kept the rest of its own block from running; the loss of a host does, where it kept other tasks from running.
 func counts(r sched.Root) bool {
 	return !r.Allowed || r.Status == event.Unreachable && r.Blocked > 0
-}
-
-// decode reads JSON into plain values; whole numbers become int.
-func decode(b []byte) (any, error) {
-	var v any
-	if err := json.Unmarshal(b, &v); err != nil {
-		return nil, err
-	}
-	return plainNumbers(v), nil
-}
-
-func plainNumbers(v any) any {
-	switch v := v.(type) {
-	case float64:
-		if v == float64(int(v)) {
-			return int(v)
-		}
-	case []any:
-		for i := range v {
-			v[i] = plainNumbers(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = plainNumbers(v[k])
-		}
-	}
-	return v
 }
