@@ -28,11 +28,7 @@ func (m *maker) checkVars() {
 func (m *maker) checkVar(t *playbook.Task, r expr.Ref, hosts []int) {
 	name := r.Path[1]
 	var missing []string
-	known := map[string]bool{}
 	for _, h := range hosts {
-		for v := range m.Hosts[h].Vars {
-			known[v] = true
-		}
 		if _, has := m.Hosts[h].Vars[name]; !has && m.mayRun(t, h) {
 			missing = append(missing, m.Hosts[h].Name)
 		}
@@ -43,6 +39,12 @@ func (m *maker) checkVar(t *playbook.Task, r expr.Ref, hosts []int) {
 	who := missing[0]
 	if len(missing) > 1 {
 		who = fmt.Sprintf("%s (and %d more)", who, len(missing)-1)
+	}
+	known := map[string]bool{}
+	for _, h := range hosts {
+		for v := range m.Hosts[h].Vars {
+			known[v] = true
+		}
 	}
 	d := m.found.Errorf(r.Pos, "host %s has no variable `%s`", who, name)
 	d.Len, d.Hint = r.Len, diag.DidYouMean(name, slices.Sorted(maps.Keys(known)))
