@@ -76,7 +76,7 @@ func (p *Project) openPlan() error {
 func (p *Project) readPlan() error {
 	text, err := os.ReadFile(p.cfg.Plan)
 	if err != nil {
-		return err
+		return fmt.Errorf("the plan can't be read: %w", err)
 	}
 	var saved savedPlan
 	if err := json.Unmarshal(text, &saved); err != nil || saved.Plan != planFormat {

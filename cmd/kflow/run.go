@@ -116,10 +116,12 @@ func (a *app) resumeCommand() *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg.State = a.state
+			cfg.Resume = engine.Latest
 			if len(args) > 0 {
 				cfg.Resume = args[0]
-			} else {
-				cfg.Resume = engine.Latest
+			}
+			if cfg.Resume == "" {
+				return errors.New("the id of the run is empty: `kflow runs` lists them, `kflow resume` alone takes the latest that did not end well")
 			}
 			p, err := a.open(c.Context(), cfg)
 			if err != nil {
