@@ -131,14 +131,17 @@ func (s scale) measure(b *testing.B, hosts int) point {
 	w := sim.NewWorld(sim.Options{Seed: 1, Kinds: tasks.All(), Parallel: true})
 	session := sim.NewSession(p, w)
 	session.Log.Forget()
-	instances := 0
+	instances, failed := 0, ""
 	result, err := session.Run(b.Context(), event.SinkFunc(func(e event.Event) {
 		if e.Type == event.InstanceEnded {
 			instances++
+			if e.Failure != nil && failed == "" {
+				failed = e.Instance + ": " + e.Failure.Summary
+			}
 		}
 	}), nil)
 	if err != nil || result.Exit != 0 || instances == 0 {
-		b.Fatalf("exit %d after %d instances: %v", result.Exit, instances, err)
+		b.Fatalf("exit %d after %d instances: %v %s", result.Exit, instances, err, failed)
 	}
 	out := point{hosts: hosts, instances: instances, wall: time.Since(began), cpu: processor() - used, peak: peak(b)}
 	runtime.KeepAlive(w)

@@ -238,17 +238,15 @@ func dpkgQuery(p *Proc) int {
 			code = 1
 			continue
 		}
-		line := i.format(name).Replace(format)
-		if strings.Contains(line, "${") {
+		if !p.fill(format, "${", func(field string) (string, bool) { return i.field(name, field) }) {
 			return p.Unknown()
 		}
-		p.Printf("%s", line)
 	}
 	return code
 }
 
-// format puts what is known of a package into a format of dpkg-query.
-func (i *installed) format(name string) *strings.Replacer {
+// field is what dpkg-query knows of a package; false when the simulator does not.
+func (i *installed) field(name, field string) (string, bool) {
 	want, state, short := "install", "installed", "ii "
 	if i.held {
 		want, short = "hold", "hi "
@@ -256,7 +254,36 @@ func (i *installed) format(name string) *strings.Replacer {
 	if i.broken {
 		state, short = "half-configured", short[:1]+"F "
 	}
-	return strings.NewReplacer("${Package}", name, "${Version}", i.version, "${Status}", want+" ok "+state, "${db:Status-Abbrev}", short, `\n`, "\n", `\t`, "\t")
+	switch field {
+	case "Package":
+		return name, true
+	case "Version":
+		return i.version, true
+	case "Status":
+		return want + " ok " + state, true
+	case "db:Status-Abbrev":
+		return short, true
+	}
+	return "", false
+}
+
+// fill writes a format to standard output, with the values of its fields: what is between open and }. It is false at the
+// first field that has none.
+func (p *Proc) fill(format, open string, value func(field string) (string, bool)) bool {
+	for {
+		before, rest, found := strings.Cut(format, open)
+		p.out.WriteString(strings.ReplaceAll(strings.ReplaceAll(before, `\n`, "\n"), `\t`, "\t"))
+		if !found {
+			return true
+		}
+		field, after, _ := strings.Cut(rest, "}")
+		text, known := value(field)
+		if !known {
+			return false
+		}
+		p.out.WriteString(text)
+		format = after
+	}
 }
 
 // dpkgDeb shows what a package file is.

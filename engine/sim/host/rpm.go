@@ -254,10 +254,19 @@ func rpm(p *Proc) int {
 // rpmFormat shows a package as --qf says; false when it does not know how.
 func (p *Proc) rpmFormat(format string, w want) bool {
 	full, release, _ := strings.Cut(w.version, "-")
-	line := strings.NewReplacer("%{NAME}", w.name, "%{EPOCHNUM}", epochOf(full), "%{VERSION}", full[strings.IndexByte(full, ':')+1:],
-		"%{RELEASE}", release, `\n`, "\n", `\t`, "\t").Replace(format)
-	p.Printf("%s", line)
-	return !strings.Contains(line, "%{")
+	return p.fill(format, "%{", func(field string) (string, bool) {
+		switch field {
+		case "NAME":
+			return w.name, true
+		case "EPOCHNUM":
+			return epochOf(full), true
+		case "VERSION":
+			return full[strings.IndexByte(full, ':')+1:], true
+		case "RELEASE":
+			return release, true
+		}
+		return "", false
+	})
 }
 
 func (p *Proc) rpmFiles(format string, files []string) int {
