@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,18 +26,38 @@ func (c *converter) broken(err error) {
 	text := c.file.Line(line)
 	col := len(text) - len(strings.TrimLeft(text, " ")) + 1
 	d := c.diags.Errorf(diag.Pos{File: c.file.Name, Line: line, Col: col}, "%s", ourWords(err.Error()))
-	d.Hintf("check the indentation and the quotes of this line and the one above it")
+	d.Hintf("%s", c.lineHint(line, col))
 }
 
-// mend reads the file as if the expressions inside brackets were quoted, so that what else is wrong is said in the same pass.
-// They are blotted out for YAML alone, byte by byte: places stay what they are, and nodes get the text that is written.
+// lineHint says what to do about a line that does not fit, seen from the line above it.
+func (c *converter) lineHint(line, col int) string {
+	above := line - 1
+	for above > 0 && strings.Trim(c.file.Line(above), " \t") == "" {
+		above--
+	}
+	text := c.file.Line(above)
+	body := strings.TrimLeft(text, " -")
+	key, value, isKey := strings.Cut(body, ":")
+	begin := len(text) - len(body) + 1
+	switch {
+	case above == 0 || body == "" || body[0] == '#' || strings.ContainsAny(key, "\"'[]{}"):
+	case isKey && strings.TrimSpace(value) != "" && col > begin:
+		return fmt.Sprintf("`%s` of the line above has its value already: to stand beside it, this line begins in column %d", key, begin)
+	case !isKey:
+		return "is the `:` missing in the line above? A key is written `key: value`"
+	}
+	return "check the indentation and the quotes of this line and the one above it"
+}
+
+// mend reads the file as if what should be quoted were, so that what else is wrong is said in the same pass.
+// It is blotted out for YAML alone, byte by byte: places stay what they are, and nodes get the text that is written.
 func (c *converter) mend(bare []stretch) {
 	if len(bare) == 0 {
 		return
 	}
 	text := slices.Clone(c.file.Text)
 	for _, s := range bare {
-		for i := s.from + 1; i < s.to; i++ {
+		for i := s.from; i < s.to; i++ {
 			if b := text[i]; b < utf8.RuneSelf && b != ' ' && !isNameByte(b) {
 				text[i] = '_'
 			}

@@ -34,9 +34,9 @@ func Parse(name string, text []byte) (*File, diag.List) {
 		c.broken(err)
 	case doc != nil && len(doc.Content) > 0:
 		f.Root = c.node(doc.Content[0], 0)
-		if f.Root.Null() {
-			f.Root = nil
-		}
+	}
+	if f.Root != nil && (c.full || f.Root.Null()) {
+		f.Root = nil // what lies beyond a limit was not read: nothing can be said about the rest
 	}
 	return f, c.diags
 }
@@ -78,18 +78,29 @@ type converter struct {
 func (c *converter) readable() bool {
 	text := c.file.Text
 	if len(text) > MaxBytes {
-		c.diags.Errorf(diag.Pos{File: c.file.Name}, "the file is larger than %d MiB", MaxBytes>>20)
+		c.diags.Errorf(diag.Pos{File: c.file.Name}, "the file is larger than %d MiB", MaxBytes>>20).Hintf("%s", hintSplit)
 		return false
 	}
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
 		if what := unreadable(r, size, text[i:]); what != "" {
-			c.diags.Errorf(c.file.At(i), "%s", what).Hintf("the file must be UTF-8 text; write such a character as an escape in double quotes")
+			c.diags.Errorf(c.file.At(i), "%s", what).Hintf("%s", encodingHint(text, i))
 			return false
 		}
 		i += size
 	}
 	return true
+}
+
+// encodingHint says what to do about the byte at i that is no text.
+func encodingHint(text []byte, i int) string {
+	switch {
+	case bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) || bytes.IndexByte(text, 0) == 1:
+		return "the file is UTF-16: save it as UTF-8"
+	case text[i] >= 0x80 && !utf8.FullRune(text[i:]) || text[i] >= 0xa0:
+		return "the file must be UTF-8 text: in Latin-1 or Windows-1252 this byte is " + fmt.Sprintf("`%c`", rune(text[i])) + "; save the file as UTF-8"
+	}
+	return "the file must be UTF-8 text; write such a character as an escape in double quotes"
 }
 
 func unreadable(r rune, size int, at []byte) string {
@@ -157,11 +168,13 @@ func (c *converter) limit(n *Node, depth int) {
 	}
 	c.full = true
 	if depth > MaxDepth {
-		c.diags.Errorf(n.Pos(), "nested deeper than %d levels", MaxDepth)
+		c.diags.Errorf(n.Pos(), "nested deeper than %d levels", MaxDepth).Hintf("blocks belong beside each other, or into a part of their own (`use`)")
 	} else {
-		c.diags.Errorf(n.Pos(), "the file has more than %d values", MaxNodes)
+		c.diags.Errorf(n.Pos(), "the file has more than %d values", MaxNodes).Hintf("%s", hintSplit)
 	}
 }
+
+const hintSplit = "a file that is written by a program should say with `for_each`, groups or ranges of hosts what repeats; tasks can stand in several files (`use`)"
 
 // alias shares the node of the anchor. What is below is counted again, so that no one walks a bomb.
 func (c *converter) alias(y *yaml.Node) *Node {
@@ -175,7 +188,7 @@ func (c *converter) alias(y *yaml.Node) *Node {
 	case c.count+target.size > MaxNodes:
 		if !c.full {
 			c.full = true
-			c.diags.Errorf(pos, "aliases make more than %d values of this file", MaxNodes)
+			c.diags.Errorf(pos, "aliases make more than %d values of this file", MaxNodes).Hintf("write out what is needed: aliases of aliases double at every level")
 		}
 	default:
 		c.count += target.size

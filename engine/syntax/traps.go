@@ -3,6 +3,7 @@ package syntax
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/kflow/kflow/engine/diag"
 )
@@ -10,7 +11,8 @@ import (
 // findTraps reads a file that is known to be broken line by line, as far as a person would, and reports what it knows to
 // be wrong. It follows quotes, brackets, comments, block scalars and indentation, nothing more.
 //
-// bare are the expressions inside brackets that are not quoted.
+// bare are pieces whose meaning is known although YAML can't read them: expressions inside brackets that are not quoted, and
+// texts that must be quoted for how they begin or for a colon in them.
 func findTraps(f *File) (found diag.List, bare []stretch) {
 	s := &trapScanner{file: f, block: -1}
 	for line := 1; line <= len(f.starts); line++ {
@@ -191,7 +193,7 @@ func (s *trapScanner) closeQuote(i int) bool {
 	for ; i < len(s.text); i++ {
 		switch {
 		case s.text[i] == '\\' && s.quote == '"':
-			if i++; i < len(s.text) && strings.IndexByte("0abt\tnvfre \"/\\N_LPxuU", s.text[i]) < 0 {
+			if i++; i < len(s.text) && !escapes(s.text[i:]) {
 				s.errorf(i-1, "`\\%c` is no escape in double quotes", s.text[i]).Hintf("use single quotes, or `\\\\` for a backslash")
 			}
 		case s.text[i] == s.quote && s.quote == '\'' && i+1 < len(s.text) && s.text[i+1] == '\'':
@@ -206,6 +208,19 @@ func (s *trapScanner) closeQuote(i int) bool {
 	return false
 }
 
+// escapes tells whether YAML knows what stands behind a backslash; \x, \u and \U want their digits.
+func escapes(text string) bool {
+	digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}[text[0]]
+	if digits == 0 {
+		return strings.IndexByte("0abt\tnvfre \"/\\N_LP", text[0]) >= 0
+	}
+	if len(text) <= digits {
+		return false
+	}
+	_, err := strconv.ParseUint(text[1:1+digits], 16, 32)
+	return err == nil
+}
+
 // afterValue checks what may follow a closed quote or bracket.
 func (s *trapScanner) afterValue(what string) bool {
 	rest := strings.TrimLeft(s.text[s.at:], " \t")
@@ -217,14 +232,18 @@ func (s *trapScanner) afterValue(what string) bool {
 	}
 	at := len(s.text) - len(rest)
 	d := s.errorf(at, "the value ended at %s, but the line goes on", what)
-	d.Hintf("quote the whole value: %s", quoteWhole(s.wholeValue()))
+	whole := s.wholeValue()
+	d.Hintf("quote the whole value: %s", quoteWhole(whole))
 	d.Len = len([]rune(rest))
+	if begin := strings.LastIndex(s.text, whole); begin >= 0 && len(s.flow) == 0 {
+		s.blot(begin, s.rest(begin))
+	}
 	return false
 }
 
 // wholeValue is the text of the line after its key.
 func (s *trapScanner) wholeValue() string {
-	v := strings.TrimSpace(s.text)
+	v := strings.TrimSpace(s.text[:s.rest(0)])
 	v = strings.TrimSpace(strings.TrimPrefix(v, "- "))
 	if i := strings.Index(v, ": "); i >= 0 && !strings.ContainsAny(v[:i], `"'[{`) {
 		v = v[i+2:]
@@ -234,34 +253,6 @@ func (s *trapScanner) wholeValue() string {
 
 // quoteWhole writes a text in single quotes as YAML wants it.
 func quoteWhole(v string) string { return "'" + strings.ReplaceAll(v, "'", "''") + "'" }
-
-// indicator is for the characters a plain value can't begin with.
-func (s *trapScanner) indicator(c byte) bool {
-	word := s.text[s.at:]
-	if i := strings.IndexAny(word, " \t,]}"); i >= 0 {
-		word = word[:i]
-	}
-	whole := strings.TrimSpace(s.text[s.at:])
-	switch {
-	case c == '!' && !strings.HasPrefix(word, "!!"):
-		s.errorf(s.at, "`%s` is a YAML tag, it does not belong to the value", word).
-			Hintf("for a negation write `not %s`; put quotes around a text that begins with `!`", strings.TrimPrefix(word, "!"))
-	case c == '*' && !strings.Contains(string(s.file.Text), "&"+word[1:]+"\n") && !strings.Contains(string(s.file.Text), "&"+word[1:]+" "):
-		s.errorf(s.at, "a value that begins with `*` repeats an anchor, and there is no `&%s`", word[1:]).Hintf("write %s", quoteWhole(whole))
-	case c == '&' && (len(word) == 1 || !isNameByte(word[1])):
-		s.errorf(s.at, "a value that begins with `&` is an anchor").Hintf("write %s", quoteWhole(whole))
-	case c == '%' || c == '@' || c == '`':
-		s.errorf(s.at, "a value can't begin with `%c`", c).Hintf("write %s", quoteWhole(whole))
-	default:
-		s.at += len(word)
-		return true
-	}
-	return false
-}
-
-func isNameByte(b byte) bool {
-	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '_' || b == '-'
-}
 
 // plain reads unquoted text: to its `: ` or the end, in brackets also to `,` and the closing bracket.
 func (s *trapScanner) plain() bool {
@@ -274,28 +265,15 @@ func (s *trapScanner) plain() bool {
 		case c == ':' && s.blankAfter(s.at+1):
 			return s.colon(begin)
 		case len(s.flow) > 0 && c == '$' && strings.HasPrefix(s.text[s.at:], "${{"):
-			s.flowExpression()
+			s.flowExpression(begin)
 			continue
+		case c >= utf8.RuneSelf && s.invisible():
+			return false
 		case len(s.flow) > 0 && strings.IndexByte(",]}[{", c) >= 0:
 			return true
 		}
 	}
 	return false
-}
-
-// flowExpression reports an unquoted ${{ }} inside brackets and steps to its end.
-func (s *trapScanner) flowExpression() {
-	end := strings.Index(s.text[s.at:], "}}")
-	if end < 0 {
-		end = len(s.text) - s.at - 2
-	}
-	code := s.text[s.at : s.at+end+2]
-	d := s.errorf(s.at, "an expression inside { } or [ ] must be quoted")
-	d.Hintf("inside { } or [ ] write %s", quoteFor(code))
-	d.Len = len([]rune(code))
-	from := s.file.starts[s.line-1] + s.at
-	s.bare = append(s.bare, stretch{from, from + len(code)})
-	s.at += end + 1
 }
 
 func quoteFor(code string) string {
@@ -317,6 +295,7 @@ func (s *trapScanner) colon(begin int) bool {
 	}
 	d := s.errorf(s.at-1, "a second `: ` on this line")
 	d.Hintf("quote the value: %s", quoteWhole(s.wholeValue()))
+	s.blot(begin, s.rest(begin))
 	return false
 }
 
