@@ -20,6 +20,7 @@ type address struct {
 // else that of the default route, else the first.
 func (g gatherer) addresses(prefer []string) (all []string, iface string) {
 	found := g.interfaceAddresses()
+	all = make([]string, 0, len(found)) // an expression asks how many there are
 	dflt := g.defaultInterface()
 	slices.SortStableFunc(found, func(a, b address) int { return rank(a, dflt) - rank(b, dflt) })
 	for _, a := range found {
@@ -129,7 +130,7 @@ func defaultRoute6(text string) string {
 // go, and some are the same on all hosts.
 func (g gatherer) macs() []string {
 	files, _ := g.h.Glob(g.ctx, "/sys/class/net/*/address")
-	var out []string
+	out := make([]string, 0, len(files))
 	for _, file := range files {
 		mac := g.text(file)
 		if mac != "" && mac != "00:00:00:00:00:00" && !containerInterface(path.Base(path.Dir(file))) {

@@ -60,6 +60,8 @@ type Host struct {
 	full bool          // the disk
 	slow float64       // factor on what takes time
 	skew time.Duration // of its clock
+
+	hardware func(*task.Facts) // what it is made of, where that is not its own; nil = it is
 }
 
 var errFull = syscall.ENOSPC
@@ -128,6 +130,9 @@ func (h *Host) gather() *task.Facts {
 	if h.Swap() {
 		f.SwapMB = 2047
 	}
+	if h.hardware != nil {
+		h.hardware(f)
+	}
 	switch firstWord(h.Text("/sys/fs/selinux/enforce")) {
 	case "1":
 		f.SELinux = "enforcing"
@@ -140,6 +145,9 @@ func (h *Host) gather() *task.Facts {
 	}
 	return f
 }
+
+// SetHardware makes the machine say something else of what it is made of: that of a clone.
+func (h *Host) SetHardware(set func(*task.Facts)) { h.hardware = set }
 
 func mac(ip string) string {
 	a, err := netip.ParseAddr(ip)
