@@ -335,6 +335,8 @@ func (b *envBuilder) outputs(t *playbook.Task, host int) (any, error) {
 	o, ok := b.known.Outcome(b.leafOf[t], host)
 	name := t.Path + "@" + b.Hosts[host].Name
 	switch {
+	case !ok && !b.Leaves[b.leafOf[t]].Runs(host):
+		return expr.Absent{Why: name + " is left out of this run, by --limit or --only"}, nil
 	case !ok:
 		return expr.Absent{Why: name + " has not run in this run"}, nil
 	case o.Status == event.Skipped || !o.Status.Good():

@@ -216,3 +216,28 @@ outputs:
 		}
 	})
 }
+
+func TestOutputsOfWhatIsLeftOut(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, "h1", "h2")
+		s.program("which", says("blue"))
+		s.limit = "h2"
+		const book = `
+  - {id: one, on: "all[0]", ask: which}
+  - {id: reads, put: {key: a, value: "${{ tasks.one.outputs.said }}"}}
+  - {id: may, put: {key: b, value: "${{ tasks.one.outputs.said ?? 'none' }}"}}
+`
+		s.run(book).want(3, `
+			reads@h2 failed
+			may@h2 changed
+		`).fails("reads@h2", "one@h1 is left out of this run, by --limit or --only")
+		s.limit = ""
+		s.run(book).want(0, `
+			one@h1 ok
+			reads@h1 changed
+			reads@h2 changed
+			may@h1 changed
+			may@h2 changed
+		`)
+	})
+}
