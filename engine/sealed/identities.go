@@ -15,12 +15,15 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// load reads all identities, when the first sealed file is met.
+// load reads all identities, when the first sealed file is met. What is wrong with one is wrong for every file.
 func (k *Keys) load(ctx context.Context) error {
-	if k.loaded {
-		return nil
+	if !k.loaded {
+		k.loaded, k.broken = true, k.loadAll(ctx)
 	}
-	k.loaded = true
+	return k.broken
+}
+
+func (k *Keys) loadAll(ctx context.Context) error {
 	files := k.Files
 	if path := k.variable(FileVar); path != "" {
 		files = append(files[:len(files):len(files)], path)

@@ -38,6 +38,7 @@ type Keys struct {
 	Warn    func(file, text, help string)                       // nil: nobody is told
 
 	loaded  bool
+	broken  error // what was met while they were loaded
 	known   []age.Identity
 	sources []string // of known, for people
 	secrets []string

@@ -234,6 +234,9 @@ func TestErrors(t *testing.T) {
 			if !errors.As(err, &e) || !strings.Contains(e.Error(), c.want) || !strings.Contains(e.Help(), c.help) || got != nil {
 				t.Fatalf("%q, %v; want %q", got, err, c.want)
 			}
+			if _, _, again := k.Open(t.Context(), "more.age", c.text); c.name == "no such file" && again.Error() != err.Error() {
+				t.Errorf("of another file: %v", again)
+			}
 			for _, secret := range []string{id.String()[16:40], other.String()[16:40], "correct horse", "open sesame"} {
 				if strings.Contains(e.Error()+e.Help(), secret) {
 					t.Errorf("%v quotes a secret", err)
