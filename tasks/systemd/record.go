@@ -3,6 +3,7 @@ package systemd
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/kflow/kflow/engine/task"
@@ -22,20 +23,13 @@ func (p *Systemd) changed(ctx context.Context, h task.Host) (string, error) {
 	if len(p.RestartOn) == 0 {
 		return "", nil
 	}
-	now, err := p.hashes(ctx, h)
+	now, err := hashes(ctx, h, p.RestartOn)
 	if err != nil {
 		return "", err
 	}
-	text, exists, err := hostfile.Read(ctx, h, p.recordFile())
-	if err != nil {
-		return "", err
-	}
-	if !exists {
-		return "it runs, and kflow does not know with which configuration", nil
-	}
-	var last record
-	if json.Unmarshal([]byte(text), &last) != nil {
-		return "the record of its last start cannot be read", nil
+	last, unknown, err := p.last(ctx, h)
+	if err != nil || unknown != "" {
+		return unknown, err
 	}
 	var why []string
 	for _, name := range p.RestartOn {
@@ -46,9 +40,40 @@ func (p *Systemd) changed(ctx context.Context, h task.Host) (string, error) {
 	return strings.Join(why, "\n"), nil
 }
 
-func (p *Systemd) hashes(ctx context.Context, h task.Host) (map[string]string, error) {
+// last is what the host remembers; why says why that is nothing.
+func (p *Systemd) last(ctx context.Context, h task.Host) (last record, why string, err error) {
+	text, exists, err := hostfile.Read(ctx, h, p.recordFile())
+	switch {
+	case err != nil:
+		return last, "", err
+	case !exists:
+		return last, "it runs, and kflow does not know with which configuration", nil
+	case json.Unmarshal([]byte(text), &last) != nil:
+		return record{}, "the record of its last start cannot be read", nil
+	}
+	return last, "", nil
+}
+
+// before are the hashes of the files that a start reads: those of this task, and those of other tasks with the same unit,
+// which a start for this one serves too.
+func (p *Systemd) before(ctx context.Context, h task.Host) (map[string]string, error) {
+	last, _, err := p.last(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Clone(p.RestartOn)
+	for name := range last.Files {
+		names = append(names, name)
+	}
+	return hashes(ctx, h, names)
+}
+
+func hashes(ctx context.Context, h task.Host, names []string) (map[string]string, error) {
 	hashes := map[string]string{}
-	for _, name := range p.RestartOn {
+	for _, name := range names {
+		if _, done := hashes[name]; done {
+			continue
+		}
 		hash, err := hostfile.Hash(ctx, h, name)
 		if err != nil {
 			return nil, err

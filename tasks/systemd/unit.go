@@ -84,7 +84,7 @@ func (u unit) canDisable() bool {
 // taken before: a file that changes meanwhile makes another restart.
 func (p *Systemd) start(verb string) func(context.Context, task.Host) error {
 	return func(ctx context.Context, h task.Host) error {
-		hashes, err := p.hashes(ctx, h)
+		hashes, err := p.before(ctx, h)
 		if err != nil {
 			return err
 		}
