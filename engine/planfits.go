@@ -63,12 +63,12 @@ func (p *Project) actsTwice(now []Planned) error {
 		return err
 	}
 	for _, r := range list {
-		if r.Started.Before(p.saved.Made) || absolute(r.Playbook) != absolute(p.cfg.Playbook) {
+		if (options{r.Info}).text("plan_sum") != p.saved.Sum {
 			continue
 		}
 		state, err := p.store.Read(r.ID)
-		if err != nil || (options{state.Info}).text("plan_sum") != p.saved.Sum {
-			continue // a log that can't be read says nothing of it
+		if err != nil {
+			return err
 		}
 		if err := p.actedIn(state, r, now); err != nil {
 			return err

@@ -34,6 +34,7 @@ type Summary struct {
 	Playbook  string
 	Name      string
 	Inventory string
+	Info      map[string]any // options of its first session
 	Hosts     int
 	Tasks     int
 	Started   time.Time
@@ -98,7 +99,7 @@ func (s *Store) Summary(id string) Summary {
 	if err != nil {
 		sum.Problem = err.Error()
 	}
-	sum.Playbook, sum.Name, sum.Inventory = first.Playbook, first.Name, first.Inventory
+	sum.Playbook, sum.Name, sum.Inventory, sum.Info = first.Playbook, first.Name, first.Inventory, first.Info
 	sum.Hosts, sum.Tasks, sum.Started, sum.Last = first.Hosts, first.Tasks, first.Time, last.Time
 	if last.Type == event.RunEnded {
 		sum.Exit, sum.Counts = last.Exit, last.Counts
