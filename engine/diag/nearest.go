@@ -25,6 +25,17 @@ func DidYouMean(got string, candidates []string) string {
 	return ""
 }
 
+// TrueOrFalse is a hint for a word that is a truth in other tools and none here.
+func TrueOrFalse(word string) string {
+	switch strings.ToLower(word) {
+	case "yes", "on", "y", "true", "1":
+		return "write `true`"
+	case "no", "off", "n", "false", "0":
+		return "write `false`"
+	}
+	return ""
+}
+
 func distance(a, b string) int {
 	ar, br := []rune(a), []rune(b)
 	before, last, now := make([]int, len(br)+1), make([]int, len(br)+1), make([]int, len(br)+1)

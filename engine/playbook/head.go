@@ -11,8 +11,12 @@ import (
 
 // head reads all keys of a playbook but its tasks.
 func (l *loader) head(pb *Playbook, root *syntax.Node) {
-	f := syntax.Open(root, "a playbook", &l.diags).
-		Known("kflow", "name", "description", "inventory", "groups", "inputs", "confirm", "allow", "tasks", "outputs")
+	if root.Kind != syntax.Mapping {
+		l.diags.Errorf(root.Pos(), "a playbook must be a map, not %s", root.Describe()).
+			Hintf("it begins with `kflow: v1`, and its tasks are a list under `tasks:`").Len = root.Width()
+		return
+	}
+	f := syntax.Open(root, "a playbook", &l.diags).Hints(playbookKey).Known(playbookKeys()...)
 	l.version(f)
 	pb.Name, pb.Description = f.Text("name"), f.Text("description")
 	if pb.Name == "" {
@@ -31,7 +35,7 @@ func (l *loader) head(pb *Playbook, root *syntax.Node) {
 	pb.Allow = l.allows(f.Get("allow"))
 	l.outputs(pb, f.Get("outputs"))
 	if f.Node != nil && f.Get("tasks") == nil {
-		l.diags.Errorf(f.Pos("tasks"), "a playbook needs `tasks`")
+		l.diags.Errorf(f.Pos("tasks"), "a playbook needs `tasks`").Hintf("`tasks:`, and below it a list of tasks, each with an `id` and a kind: kflow explain KIND")
 	}
 }
 
@@ -42,7 +46,7 @@ func (l *loader) version(f *syntax.Fields) {
 	case v == nil:
 		l.diags.Errorf(f.Node.Pos(), "the version of the language is missing").Hintf("the first line of a playbook is `kflow: v1`")
 	case v.Text != "v1":
-		l.diags.Errorf(v.Pos(), "this kflow reads version v1 of the language, not %s", v.Describe()).Len = v.Width()
+		l.diags.Errorf(v.Pos(), "this kflow reads version v1 of the language, not %s", v.Describe()).Hintf("write `kflow: v1`, or read it with the kflow it is written for").Len = v.Width()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	resyntax "regexp/syntax"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -92,6 +93,11 @@ func (l *loader) inputs(pb *Playbook, n *syntax.Node) {
 func (l *loader) input(pb *Playbook, e syntax.Entry) *Input {
 	in := &Input{Name: e.Key.Text, Pos: e.Key.Pos()}
 	what := "input `" + in.Name + "`"
+	if n := e.Value; n.Kind == syntax.Scalar && !n.Null() {
+		l.shortInput(n, what)
+		in.Type, in.Shape = "string", &shape.Type{}
+		return in
+	}
 	f := syntax.Open(e.Value, what, &l.diags).
 		Known("type", "element", "default", "required", "secret", "enum", "min", "max", "pattern", "description")
 	in.Type, in.Shape = "string", inputType("string")
@@ -109,6 +115,9 @@ func (l *loader) input(pb *Playbook, e syntax.Entry) *Input {
 		in.Shape.Enum = in.Enum
 	}
 	in.Min, in.Max = l.bound(f, "min"), l.bound(f, "max")
+	if in.Min != nil && in.Max != nil && *in.Min > *in.Max {
+		l.diags.Errorf(f.Pos("max"), "%s: nothing is at least %v and at most %v", what, *in.Min, *in.Max)
+	}
 	l.boundable(in, f)
 	l.pattern(in, f.Get("pattern"))
 	l.defaultOf(pb, in, f)
@@ -116,6 +125,17 @@ func (l *loader) input(pb *Playbook, e syntax.Entry) *Input {
 		in.Secret = true
 	}
 	return in
+}
+
+// shortInput is for an input that is no map: of what the type, or the default, alone is written.
+func (l *loader) shortInput(n *syntax.Node, what string) {
+	d := l.diags.Errorf(n.Pos(), "%s must be a map, not %s", what, n.Describe())
+	d.Len = n.Width()
+	if inputType(n.Text) != nil {
+		d.Hintf("write {type: %s}", n.Text)
+	} else {
+		d.Hintf("a value that can be left out is written {type: string, default: %s}", n.Text)
+	}
 }
 
 func (l *loader) typeName(n, element *syntax.Node) (string, *shape.Type) {
@@ -168,7 +188,12 @@ func (l *loader) pattern(in *Input, n *syntax.Node) {
 	}
 	re, err := regexp.Compile(`^(?:` + n.Text + `)$`)
 	if err != nil || n.Kind != syntax.Scalar {
-		l.diags.Errorf(n.Pos(), "`pattern` must be a regular expression (RE2), not %s", n.Describe()).Len = n.Width()
+		d := l.diags.Errorf(n.Pos(), "`pattern` must be a regular expression (RE2), not %s", n.Describe())
+		d.Len = n.Width()
+		var syntaxError *resyntax.Error
+		if errors.As(err, &syntaxError) {
+			d.Hintf("%s", syntaxError.Code)
+		}
 		return
 	}
 	in.Pattern, in.pattern = n.Text, re

@@ -33,8 +33,11 @@ func (l *loader) needList(t *Task, f *syntax.Fields, key string) []needText {
 	for _, n := range f.Texts(key) {
 		m := needRE.FindStringSubmatch(n.Text)
 		if m == nil {
-			l.diags.Errorf(n.Pos(), "%s names no task", n.Describe()).
-				Hintf("write the id of a task, a path into a block or part (runtime/unit), with @all or @host behind it to choose the form").Len = n.Width()
+			d := l.diags.Errorf(n.Pos(), "%s names no task", n.Describe())
+			d.Hintf("write the id of a task, a path into a block or part (runtime/unit), with @all or @host behind it to choose the form").Len = n.Width()
+			if id, host, at := strings.Cut(n.Text, "@"); at && needRE.MatchString(id) {
+				d.Hintf("`%s@all` waits for it on all hosts, `%s@host` on the same host; there is no need on one host such as %s", id, id, host)
+			}
 			continue
 		}
 		form := map[string]Form{"": Auto, "@all": All, "@host": Host}[m[2]]
@@ -97,6 +100,9 @@ func (l *loader) target(w needText, t *Task) *Task {
 	if found == nil {
 		d := l.diags.Errorf(w.pos, "there is no task `%s` here", w.path[0])
 		d.Len, d.Hint = w.len, diag.DidYouMean(w.path[0], w.site.visible())
+		if inside := w.site.File.inside(w.path[0]); len(inside) > 0 {
+			d.Hintf("inside a block or part it is reached by its path: `%s`", strings.Join(inside, "`, `"))
+		}
 		return nil
 	}
 	for i, id := range w.path[1:] {
@@ -123,6 +129,22 @@ func (l *loader) target(w needText, t *Task) *Task {
 		return nil
 	}
 	return found
+}
+
+// inside are the paths, as the file may write them, of the tasks of that id inside its blocks and parts.
+func (p *Playbook) inside(id string) []string {
+	var paths []string
+	var walk func(tasks []*Task, prefix string)
+	walk = func(tasks []*Task, prefix string) {
+		for _, t := range tasks {
+			if t.ID == id && prefix != "" {
+				paths = append(paths, prefix+id)
+			}
+			walk(t.Steps, prefix+t.ID+"/")
+		}
+	}
+	walk(p.Tasks, "")
+	return paths
 }
 
 func (l *loader) noChild(w needText, found *Task, id, prefix string) {

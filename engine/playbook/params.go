@@ -11,8 +11,9 @@ import (
 	"github.com/kflow/kflow/engine/syntax"
 )
 
-// params reads the parameters of a kind. at is the key of the kind, where nothing is written below it.
-func (l *loader) params(t *Task, n *syntax.Node, at diag.Pos, want *shape.Type) *Value {
+// params reads the parameters of a kind. at is the key of the kind, where nothing is written below it; beside are
+// parameters that were reported because they stand beside that key.
+func (l *loader) params(t *Task, n *syntax.Node, at diag.Pos, want *shape.Type, beside []string) *Value {
 	if !n.Null() {
 		if v := l.value(n, want, own(t)); v != nil {
 			return v
@@ -20,7 +21,8 @@ func (l *loader) params(t *Task, n *syntax.Node, at diag.Pos, want *shape.Type) 
 		return &Value{Form: MapForm, Pos: at, Type: want, Site: Site{t.File, t}, wrong: true}
 	}
 	v := &Value{Form: MapForm, Pos: at, Len: 1, Type: want, Site: Site{t.File, t}}
-	l.complete(v, want, nil)
+	l.complete(v, want, beside)
+	v.wrong = v.wrong || len(beside) > 0
 	return v
 }
 
@@ -114,6 +116,9 @@ func (l *loader) object(n *syntax.Node, want *shape.Type, site Site) *Value {
 		if !known {
 			d := l.diags.Errorf(e.Key.Pos(), "no such key `%s`", e.Key.Text)
 			d.Len, d.Hint = e.Key.Width(), diag.DidYouMean(e.Key.Text, want.Names())
+			if !strings.HasPrefix(d.Hint, "did you mean") && slices.Contains(taskKeys(), e.Key.Text) {
+				d.Hintf("`%s` is a key of the task: it stands beside the kind, further to the left", e.Key.Text)
+			}
 			v.wrong = true
 			meant = append(meant, diag.Nearest(e.Key.Text, want.Names()))
 			continue
@@ -312,10 +317,7 @@ func (l *loader) literalText(v *Value, text string, want *shape.Type) *Value {
 	}
 	x, err := shape.Scalar(want, text)
 	if err != nil {
-		d := l.wrongf(v, "%v", err)
-		if want.Kind == shape.Bool && slices.Contains([]string{"yes", "no", "on", "off"}, strings.ToLower(text)) {
-			d.Hintf("YAML 1.2 knows true and false alone")
-		}
+		l.wrongf(v, "%v", err).Hint = wayOut(want, text, v.Site)
 		return v
 	}
 	v.Plain = x

@@ -78,11 +78,7 @@ func (l *loader) number(t *Task, n *syntax.Node, want *shape.Type) *Value {
 	if n == nil {
 		return nil
 	}
-	v := l.value(n, want, own(t))
-	if v != nil && v.Form == Literal && !v.wrong && want.Format == "duration" && strings.HasPrefix(fmt.Sprint(v.Plain), "-") {
-		l.diags.Errorf(n.Pos(), "a duration can't be negative").Len = n.Width()
-	}
-	return v
+	return l.value(n, want, own(t))
 }
 
 func (l *loader) retry(t *Task, n *syntax.Node) *Retry {

@@ -2,6 +2,7 @@ package playbook
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -52,7 +53,10 @@ func (l *loader) list(n *syntax.Node, pb *Playbook, parent *Task, overrides []*o
 // task reads one entry. A task that an override removes is read as far as names need it.
 func (l *loader) task(n *syntax.Node, i int, pb *Playbook, parent *Task, index map[string]*Task, overrides []*override) *Task {
 	if n.Kind != syntax.Mapping {
-		l.diags.Errorf(n.Pos(), "a task must be a map, not %s", n.Describe()).Hintf("write `- id: NAME` with a kind below it")
+		d := l.diags.Errorf(n.Pos(), "a task must be a map, not %s", n.Describe()).Hintf("write `- id: NAME` with a kind below it")
+		if m := glued.FindStringSubmatch(n.Text); m != nil {
+			d.Hintf("a space must follow the colon: `%s: %s`", m[1], m[2])
+		}
 		return nil
 	}
 	t := &Task{Pos: n.Pos(), File: pb, Parent: parent, Keys: map[string]diag.Pos{}, index: map[string]*Task{}}
@@ -72,6 +76,9 @@ func (l *loader) task(n *syntax.Node, i int, pb *Playbook, parent *Task, index m
 	l.content(t, f, b, inner)
 	return t
 }
+
+// glued is a key whose value follows without a space, which YAML takes for text.
+var glued = regexp.MustCompile(`^([a-z_-]+):([^ :]+)`)
 
 // title is plain text: it names the task, which has instances on many hosts, in graphs drawn before any is reached.
 func (l *loader) title(f *syntax.Fields) string {
@@ -135,8 +142,12 @@ func (l *loader) body(t *Task, f *syntax.Fields) string {
 			unknown = append(unknown, e)
 		}
 	}
+	body := ""
+	if len(bodies) > 0 {
+		body = bodies[0].Key.Text
+	}
 	for _, e := range unknown {
-		l.unknownKey(e.Key, len(bodies) > 0)
+		l.unknownKey(e.Key, body)
 	}
 	switch {
 	case len(bodies) == 0 && len(unknown) == 0:
@@ -146,10 +157,7 @@ func (l *loader) body(t *Task, f *syntax.Fields) string {
 		d.Note(bodies[0].Key.Pos(), "first here").Hintf("make it two tasks, or `steps`")
 		d.Len = bodies[1].Key.Width()
 	}
-	if len(bodies) == 0 {
-		return ""
-	}
-	return bodies[0].Key.Text
+	return body
 }
 
 func (l *loader) isKind(name string) bool {
@@ -157,16 +165,18 @@ func (l *loader) isKind(name string) bool {
 	return ok
 }
 
-func (l *loader) unknownKey(key *syntax.Node, hasBody bool) {
+func (l *loader) unknownKey(key *syntax.Node, body string) {
 	what, candidates := "no kind and no key of a task is called", append(l.kinds.Names(), taskKeys()...)
-	if hasBody {
+	if body != "" {
 		what, candidates = "a task has no key", append(taskKeys(), l.kinds.Names()...)
 	}
 	d := l.diags.Errorf(key.Pos(), "%s `%s`", what, key.Text)
 	d.Len = key.Width()
-	if near := diag.Nearest(key.Text, candidates); near != "" {
+	if hint := l.misplaced(key.Text, body); hint != "" {
+		d.Hint = hint
+	} else if near := diag.Nearest(key.Text, candidates); near != "" {
 		d.Hintf("did you mean `%s`?", near)
-	} else if !hasBody {
+	} else if body == "" {
 		d.Hintf("kinds: %s", strings.Join(l.kinds.Names(), ", "))
 	}
 }
@@ -219,7 +229,7 @@ func (l *loader) leaf(t *Task, f *syntax.Fields, body string) {
 	kt := l.kind(body)
 	t.Kind = kt.kind
 	n := f.Node.Get(body)
-	t.Params = l.params(t, n, f.Pos(body), kt.params)
+	t.Params = l.params(t, n, f.Pos(body), kt.params, l.misplacedParams(f, body))
 	t.SecretOutputs = kt.kind.SecretOutputs || l.secretByParams(t)
 }
 

@@ -1,6 +1,7 @@
 package shape
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -285,7 +286,7 @@ func toFloat(v any) (any, error) {
 	case float64:
 		return v, nil
 	case string:
-		if n, err := strconv.ParseFloat(v, 64); err == nil {
+		if n, err := strconv.ParseFloat(v, 64); err == nil && !math.IsNaN(n) && !math.IsInf(n, 0) {
 			return n, nil
 		}
 	}
@@ -303,10 +304,9 @@ func toBool(v any) (any, error) {
 }
 
 var (
-	modeRE     = regexp.MustCompile(`^0?[0-7]{3,4}$`)
-	versionRE  = regexp.MustCompile(`^v?\d+(\.\d+)*([-+~.:][0-9A-Za-z.~+:-]+)?$`)
-	sizeRE     = regexp.MustCompile(`^\d+([KMGT]i?)?B?$`)
-	durationOK = func(s string) error { _, err := time.ParseDuration(s); return err }
+	modeRE    = regexp.MustCompile(`^0?[0-7]{3,4}$`)
+	versionRE = regexp.MustCompile(`^v?\d+(\.\d+)*([-+~.:][0-9A-Za-z.~+:-]+)?$`)
+	sizeRE    = regexp.MustCompile(`^\d+([KMGT]i?)?B?$`)
 )
 
 // CheckFormat tells whether s is well formed; formats of the engine are not checked here.
@@ -322,7 +322,11 @@ func CheckFormat(format, s string) error {
 			return bad(`an octal file mode such as "0644"`)
 		}
 	case "duration":
-		if durationOK(s) != nil {
+		d, err := time.ParseDuration(s)
+		if d < 0 {
+			return errors.New("a duration can't be negative")
+		}
+		if err != nil {
 			return bad(`a duration such as "30s", "5m" or "1h30m"`)
 		}
 	case "version":

@@ -3,7 +3,6 @@ package syntax
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/kflow/kflow/engine/diag"
@@ -15,6 +14,7 @@ type Fields struct {
 	Node *Node
 	what string
 	list *diag.List
+	hint func(key string) string // see Hints
 }
 
 // Open reads n as a mapping of that sort ("task", "input `x`"). A node that is absent reads as empty; one that is no
@@ -26,6 +26,12 @@ func Open(n *Node, what string, list *diag.List) *Fields {
 		n = nil
 	}
 	return &Fields{Node: n, what: what, list: list}
+}
+
+// Hints sets what says of an unknown key where it belongs; "" when it does not know.
+func (f *Fields) Hints(hint func(key string) string) *Fields {
+	f.hint = hint
+	return f
 }
 
 // Known reports keys that are none of names.
@@ -43,7 +49,13 @@ func (f *Fields) Known(names ...string) *Fields {
 
 func (f *Fields) unknown(key *Node, names []string) {
 	d := f.list.Errorf(key.Pos(), "%s has no key `%s`", f.what, shorten(key.Text))
-	d.Len, d.Hint = key.Width(), diag.DidYouMean(key.Text, names)
+	d.Len = key.Width()
+	if f.hint != nil {
+		d.Hint = f.hint(key.Text)
+	}
+	if d.Hint == "" {
+		d.Hint = diag.DidYouMean(key.Text, names)
+	}
 }
 
 // Get is the value of a key, nil when it is absent or null.
@@ -102,7 +114,11 @@ func (f *Fields) Duration(key string) time.Duration {
 	}
 	d, err := time.ParseDuration(Text(v, "`"+key+"`", f.list))
 	if v.Kind == Scalar && (err != nil || d < 0) {
-		f.list.Errorf(v.Pos(), "`%s` must be a duration such as 30s or 5m, not %s", key, v.Describe()).Len = v.Width()
+		x := f.list.Errorf(v.Pos(), "`%s` must be a duration such as 30s or 5m, not %s", key, v.Describe())
+		x.Len = v.Width()
+		if _, err := strconv.Atoi(v.Text); err == nil {
+			x.Hintf("with its unit: `%[1]ss`, `%[1]sm` or `%[1]sh`", v.Text)
+		}
 		return 0
 	}
 	return d
@@ -140,12 +156,7 @@ func Bool(n *Node, what string, list *diag.List) (value, given bool) {
 	}
 	if n.Kind != Scalar || n.Text != "true" && n.Text != "false" {
 		d := list.Errorf(n.Pos(), "%s must be true or false, not %s", what, n.Describe())
-		d.Len = n.Width()
-		if slices.Contains([]string{"yes", "on", "y"}, strings.ToLower(n.Text)) {
-			d.Hintf("write true")
-		} else if slices.Contains([]string{"no", "off", "n"}, strings.ToLower(n.Text)) {
-			d.Hintf("write false")
-		}
+		d.Len, d.Hint = n.Width(), diag.TrueOrFalse(n.Text)
 		return false, false
 	}
 	return n.Text == "true", true
