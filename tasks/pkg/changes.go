@@ -27,7 +27,7 @@ func (p *Package) Changes(ctx context.Context, h task.Host) ([]task.Change, erro
 	}
 	wants := append(p.wants(m.Name()), inFiles...)
 	found, err := m.Query(ctx, h, namesOf(wants))
-	if err != nil {
+	if p.found = found; err != nil {
 		return nil, err
 	}
 	o, err := p.options(m)
@@ -185,13 +185,17 @@ func (p *Package) Outputs(ctx context.Context, h task.Host) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := m.Query(ctx, h, namesOf(p.wants(m.Name())))
-	if err != nil {
-		return nil, err
+	names := namesOf(p.wants(m.Name()))
+	if p.found == nil {
+		if p.found, err = m.Query(ctx, h, names); err != nil {
+			return nil, err
+		}
 	}
 	out := Outputs{Versions: make(map[string]string)}
-	for name, i := range found {
-		out.Versions[name] = i.Versions[len(i.Versions)-1]
+	for _, name := range names {
+		if i, there := p.found[name]; there {
+			out.Versions[name] = i.Versions[len(i.Versions)-1]
+		}
 	}
 	return out, nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/pkgmgr"
 )
 
 // Kind describes the kind to the engine.
@@ -85,6 +86,8 @@ type Package struct {
 	DisableRepositories task.Strings  `json:"disable_repositories" doc:"Repositories to leave out (dnf, yum; patterns are possible). With apt only * is possible: nothing is downloaded."`
 	EnableRepositories  task.Strings  `json:"enable_repositories" doc:"Repositories to use although they are disabled (dnf, yum)."`
 	DisableExcludes     string        `json:"disable_excludes" doc:"Repository whose exclude lines do not count here (dnf, yum)."`
+
+	found map[string]pkgmgr.Installed // when Changes looked last
 }
 
 // Entry is one package.

@@ -32,7 +32,7 @@ func (p *Proc) aptUpdate() int {
 		return p.Fail("E: Write error - write (28: No space left on device)")
 	}
 	code := 0
-	for _, r := range p.Host.repositories() {
+	for _, r := range p.repositories() {
 		switch why := r.gone(); {
 		case r.off:
 		case why != "":
@@ -122,7 +122,7 @@ func (p *Proc) aptUpgrade() int {
 	for _, name := range p.Host.installedNames() {
 		if p.Host.Held(name) {
 			p.Printf("The following packages have been kept back:\n  %s\n", name)
-		} else if versions, _ := p.Host.available(name, t.choice); len(versions) > 0 && compareVersions(versions[0], p.Host.Installed(name)) > 0 {
+		} else if versions, _ := p.available(name, t.choice); len(versions) > 0 && compareVersions(versions[0], p.Host.Installed(name)) > 0 {
 			t.add(want{name: name})
 		}
 	}
@@ -135,7 +135,7 @@ func aptCache(p *Proc) int {
 	}
 	p.Take(300 * time.Millisecond)
 	for _, name := range p.Args[1:] {
-		versions, _ := p.Host.available(name, choice{})
+		versions, _ := p.available(name, choice{})
 		if len(versions) == 0 {
 			continue
 		}

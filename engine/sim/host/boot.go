@@ -174,8 +174,8 @@ func (h *Host) swapDevices() []string {
 // setting is the value of a line KEY=VALUE of a unit file; "" when there is none.
 func setting(text, key string) string {
 	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
-			return strings.TrimSpace(value)
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), key); ok && strings.HasPrefix(rest, "=") {
+			return strings.TrimSpace(rest[1:])
 		}
 	}
 	return ""

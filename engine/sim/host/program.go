@@ -34,6 +34,7 @@ type Proc struct {
 	ctx      context.Context
 	out, err strings.Builder
 	unknown  error
+	repos    []repository // see Proc.repositories
 }
 
 // Printf writes to standard output, Errorf to standard error.

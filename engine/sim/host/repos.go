@@ -49,6 +49,14 @@ func (r repository) gone() string {
 	return ""
 }
 
+// repositories are those of the host when the program looked first.
+func (p *Proc) repositories() []repository {
+	if p.repos == nil {
+		p.repos = p.Host.repositories()
+	}
+	return p.repos
+}
+
 // repositories are those of the host, as its files say.
 func (h *Host) repositories() []repository {
 	if h.o.Image.manager == "apt" {
@@ -193,29 +201,30 @@ func (c choice) counts(excludesOf string) bool {
 
 // available are the versions of a package that can be installed, newest first; hidden tells that there are some, which an
 // exclude or a lock keeps away.
-func (h *Host) available(name string, c choice) (versions []string, hidden bool) {
-	p := h.o.Image.find(name)
-	if p == nil {
+func (p *Proc) available(name string, c choice) (versions []string, hidden bool) {
+	h := p.Host
+	found := h.o.Image.find(name)
+	if found == nil {
 		return nil, false
 	}
 	main := h.mainExcludes()
-	for _, r := range h.repositories() {
-		if r.origin() != p.origin || !c.uses(r) || h.o.Image.manager == "apt" && !h.Exists(r.listOf()) {
+	for _, r := range p.repositories() {
+		if r.origin() != found.origin || !c.uses(r) || h.o.Image.manager == "apt" && !h.Exists(r.listOf()) {
 			continue
 		}
-		if c.counts(r.id) && matches(r.excludes, p.name) || c.counts("main") && matches(main, p.name) {
+		if c.counts(r.id) && matches(r.excludes, found.name) || c.counts("main") && matches(main, found.name) {
 			hidden = true
 			continue
 		}
-		if p.origin == kubernetes {
-			versions = append(versions, h.o.Image.kubernetes(r.url, p)...)
+		if found.origin == kubernetes {
+			versions = append(versions, h.o.Image.kubernetes(r.url, found)...)
 			continue
 		}
-		versions = append(versions, p.versions...)
+		versions = append(versions, found.versions...)
 	}
 	slices.SortFunc(versions, func(a, b string) int { return compareVersions(b, a) })
 	versions = slices.Compact(versions)
-	if lock := h.lockedTo(p.name); lock != "" && !c.unlocked {
+	if lock := h.lockedTo(found.name); lock != "" && !c.unlocked {
 		hidden = len(versions) > 0
 		versions = slices.DeleteFunc(versions, func(v string) bool { return v != lock })
 		hidden = hidden && len(versions) == 0

@@ -67,7 +67,7 @@ func (p *Proc) rpmList(c choice, name string) int {
 		p.Printf("Installed Packages\n%s.x86_64 %s @repository\n", name, have)
 	}
 	c.unlocked = true // the plugin keeps versions away when packages are to change, not here
-	versions, _ := p.Host.available(name, c)
+	versions, _ := p.available(name, c)
 	if len(versions) > 0 {
 		p.Printf("Available Packages\n")
 	}
@@ -184,7 +184,7 @@ func (t *transaction) trusted() int {
 		if _, file := t.files[w.name]; file || p == nil {
 			continue
 		}
-		for _, r := range t.Host.repositories() {
+		for _, r := range t.repositories() {
 			if r.origin() == p.origin && r.unsigned != "" && t.uses(r) {
 				return t.Fail("Public key for %s.rpm %s\nError: GPG check FAILED", want{w.name, w.version[strings.IndexByte(w.version, ':')+1:]}.nevra(), r.unsigned)
 			}
@@ -197,7 +197,7 @@ func (t *transaction) trusted() int {
 func (p *Proc) rpmUpgrade(c choice) int {
 	t := p.newTransaction(c)
 	for _, name := range p.Host.installedNames() {
-		if versions, _ := p.Host.available(name, c); len(versions) > 0 && compareVersions(versions[0], p.Host.Installed(name)) > 0 {
+		if versions, _ := p.available(name, c); len(versions) > 0 && compareVersions(versions[0], p.Host.Installed(name)) > 0 {
 			t.add(want{name: name})
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // metadata is what the package manager must have of the repositories before it does anything.
 func (p *Proc) metadata(c choice) int {
 	yum := p.Host.o.Image.manager == "yum"
-	for _, r := range p.Host.repositories() {
+	for _, r := range p.repositories() {
 		why := r.gone()
 		switch {
 		case why == "" || !c.uses(r):
@@ -45,7 +45,7 @@ func (p *Proc) noMetadata(r repository, why string) int {
 
 // unknownRepository refuses to enable a repository that is not there.
 func (p *Proc) unknownRepository(c choice) int {
-	all := p.Host.repositories()
+	all := p.repositories()
 	for _, pattern := range c.enabled {
 		if slices.ContainsFunc(all, func(r repository) bool { return matches([]string{pattern}, r.id) }) {
 			continue
@@ -61,7 +61,7 @@ func (p *Proc) unknownRepository(c choice) int {
 // someRepository refuses to install without any repository, unless it is from files.
 func (p *Proc) someRepository(c choice, args []string) int {
 	file := func(a string) bool { return strings.HasPrefix(a, "/") }
-	if slices.ContainsFunc(args, file) || slices.ContainsFunc(p.Host.repositories(), c.uses) {
+	if slices.ContainsFunc(args, file) || slices.ContainsFunc(p.repositories(), c.uses) {
 		return 0
 	}
 	if p.Host.o.Image.manager == "yum" {

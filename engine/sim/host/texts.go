@@ -14,7 +14,7 @@ import (
 // on all of them. It is safe for concurrent use, and its lock is taken while hosts are locked; what is looked up again and
 // again needs none.
 type Texts struct {
-	paths    sync.Map // of string: its pathID
+	paths    sync.Map // of string: its pathID and that of its directory, as a pair
 	programs sync.Map // of string: its spots, see Texts.spots
 	units    sync.Map
 	sections sync.Map                // of the text of a .repo file: its []repository
@@ -45,6 +45,9 @@ type kid struct {
 	name string
 	id   pathID
 }
+
+// pair is the number of a path, and that of the directory it is in.
+type pair struct{ id, dir pathID }
 
 // spot is a path at which something may lie, and the directory it is in.
 type spot struct {
@@ -102,11 +105,14 @@ func (t *Texts) given(b *base) []*node {
 }
 
 // pathOf is the number of a path; 0 = no host has had anything there.
-func (t *Texts) pathOf(name string) pathID {
-	if id, ok := t.paths.Load(name); ok {
-		return id.(pathID)
+func (t *Texts) pathOf(name string) pathID { return t.pair(name).id }
+
+// pair is pathOf with the directory. A path that has a number is clean.
+func (t *Texts) pair(name string) pair {
+	if p, ok := t.paths.Load(name); ok {
+		return p.(pair)
 	}
-	return 0
+	return pair{}
 }
 
 // path is the number of a path, which it gets when it has none.
@@ -135,7 +141,7 @@ func (t *Texts) number(name string) pathID {
 		at, _ := slices.BinarySearchFunc(in.kids, new, func(a, b kid) int { return strings.Compare(a.name, b.name) })
 		in.kids = slices.Insert(in.kids, at, new)
 	}
-	t.paths.Store(name, id)
+	t.paths.Store(name, pair{id, dir})
 	return id
 }
 

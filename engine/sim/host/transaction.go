@@ -62,7 +62,7 @@ func (t *transaction) add(w want) {
 		t.missing = append(t.missing, w)
 		return
 	}
-	versions, hidden := h.available(w.name, t.choice)
+	versions, hidden := t.available(w.name, t.choice)
 	i := slices.IndexFunc(versions, w.fits)
 	switch {
 	case i >= 0:

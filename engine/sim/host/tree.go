@@ -223,8 +223,12 @@ func (t *tree) oneLink(name string, follow bool) (string, bool) {
 
 // find resolves a path to a node.
 func (t *tree) find(op, name string, follow bool) (string, *node, error) {
-	if n := t.at(name); n != nil && (!follow || n.mode&fs.ModeSymlink == 0) {
+	p := t.texts.pair(name)
+	switch n := t.get(p.id); {
+	case n != nil && (!follow || n.mode&fs.ModeSymlink == 0):
 		return name, n, nil // see direct; a path in a tree is clean
+	case n == nil && t.get(p.dir).isDir():
+		return name, nil, wrong(op, name, syscall.ENOENT)
 	}
 	at, err := t.resolve(name, follow)
 	if err != nil {
