@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 //	exits CODE kflow ...     like exec, and the exit code is this one
 //	jsonlines                every line of the last standard output is a JSON object
 //	start NAME kflow ...     starts it; what it says is written to NAME.out and NAME.err
-//	signal NAME INT|TERM|KILL  sends a signal
+//	signal NAME WORD         sends a signal: INT, TERM, HUP or KILL
 //	ends NAME CODE           waits for its end; the exit code is this one
 //	types FILE CODE kflow ...  at a terminal, see there
 //	seal FILE TO OUT         encrypts FILE with age for the key in TO, or with "pass:PHRASE"
@@ -131,7 +131,7 @@ func lookPath(ts *testscript.TestScript, name string) string {
 }
 
 func sendSignal(ts *testscript.TestScript, _ bool, args []string) {
-	s := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[1]]
+	s := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}[args[1]]
 	ts.Check(running(ts)[args[0]].cmd.Process.Signal(s))
 }
 

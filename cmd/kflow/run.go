@@ -176,11 +176,14 @@ func (a *app) close(sink event.Sink, help string) {
 	}
 }
 
-// interrupts are the signals that stop a run. That nobody reads the output any more stops it softly, too: but once, since
+// interrupts are the signals that stop a run; with nohup the end of the terminal is none. That nobody reads the output any more stops it softly, too: but once, since
 // every write says so again.
 func interrupts() (signals chan os.Signal, stop func()) {
 	signals = make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	unread, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(unread, syscall.SIGPIPE)
 	go func() {
