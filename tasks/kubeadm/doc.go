@@ -28,6 +28,10 @@ versions older (two before 1.28; kubernetes#120825). More than one minor version
 cut off is carried out again, although the cluster says already that it has the new version (kubeasz#1420). playbooks/upgrade.yaml
 does all of it, with drains. init and join do not upgrade: where another version is declared than the one there is, they say so.
 
+**certificates** renews those of a control plane before they expire, a year after kubeadm has made them (kubeadm#1361); an upgrade renews
+them, too. The static pods are started again by a note in their manifests, so that they read the new ones (website#28944). Give it
+max_parallel: 1. Certificate authorities are not renewed: that they end is said. Kubelets renew their own.
+
 **reset** removes what kubeadm has made, and with network what network add-ons leave behind (website#49448, kubernetes#39557).
 Drain the node, reset it, then delete it, in this order: kubeadm takes a control plane's member out of
 etcd only while the cluster still has its node (otherwise kflow does it, through etcd on this host). iptables rules of kube-proxy stay until the
@@ -94,6 +98,12 @@ func examples() []task.Example {
   max_parallel: 1
   kubeadm:
     upgrade: {version: 1.30.2}
+`},
+		{Title: "Certificates for another year, one control plane after the other", YAML: `- id: certificates
+  on: control_plane
+  max_parallel: 1
+  kubeadm:
+    certificates: {renew_before: 1000h}
 `},
 		{Title: "Take a cluster down", YAML: `- id: reset
   kubeadm:

@@ -3,7 +3,7 @@
 // # Arms
 //
 // One task carries out one arm: init and join are states, reset is a state (of nothing being there), images is a state
-// (they are on the host), upgrade is one (of that version), token is an action that mints credentials. Each arm is a file; config.go knows which
+// (they are on the host), upgrade is one (of that version), certificates is one (of being valid for long enough), token is an action that mints credentials. Each arm is a file; config.go knows which
 // configuration API which version of kubeadm reads; state.go tells an established node from a half-made one.
 //
 // # A half-made node
@@ -31,7 +31,7 @@ import (
 func Kind() task.Kind {
 	return task.Kind{
 		Name:     "kubeadm",
-		Summary:  "Make a Kubernetes cluster with kubeadm, and keep it: init, join, token, images, upgrade, reset",
+		Summary:  "Make a Kubernetes cluster with kubeadm, and keep it: init, join, token, images, upgrade, certificates, reset",
 		Doc:      doc,
 		New:      func() task.Task { return new(Kubeadm) },
 		Outputs:  Outputs{},
@@ -41,12 +41,13 @@ func Kind() task.Kind {
 
 // Kubeadm are the parameters.
 type Kubeadm struct {
-	Init    *Init    `json:"init" kf:"arm=arm" doc:"Make the first control plane of a cluster."`
-	Join    *Join    `json:"join" kf:"arm=arm" doc:"Join this host to a cluster."`
-	Token   *Token   `json:"token" kf:"arm=arm" doc:"Mint what nodes need to join. Use run: on_demand."`
-	Images  *Images  `json:"images" kf:"arm=arm" doc:"Images of the control plane: list them, have them on the host."`
-	Upgrade *Upgrade `json:"upgrade" kf:"arm=arm" doc:"Bring a cluster, and its nodes one after the other, to a later version."`
-	Reset   *Reset   `json:"reset" kf:"arm=arm" doc:"Remove what kubeadm has made on this host."`
+	Init         *Init         `json:"init" kf:"arm=arm" doc:"Make the first control plane of a cluster."`
+	Join         *Join         `json:"join" kf:"arm=arm" doc:"Join this host to a cluster."`
+	Token        *Token        `json:"token" kf:"arm=arm" doc:"Mint what nodes need to join. Use run: on_demand."`
+	Images       *Images       `json:"images" kf:"arm=arm" doc:"Images of the control plane: list them, have them on the host."`
+	Upgrade      *Upgrade      `json:"upgrade" kf:"arm=arm" doc:"Bring a cluster, and its nodes one after the other, to a later version."`
+	Certificates *Certificates `json:"certificates" kf:"arm=arm" doc:"Renew the certificates of a control plane before they expire."`
+	Reset        *Reset        `json:"reset" kf:"arm=arm" doc:"Remove what kubeadm has made on this host."`
 
 	own arm // the arm of this task, once it is asked for
 }
@@ -89,10 +90,12 @@ func (k *Kubeadm) arm() (arm, error) {
 		return k.Images, nil
 	case k.Upgrade != nil:
 		return k.Upgrade, nil
+	case k.Certificates != nil:
+		return k.Certificates, nil
 	case k.Reset != nil:
 		return k.Reset, nil
 	}
-	return nil, errors.New("one of init, join, token, images, upgrade, reset is needed")
+	return nil, errors.New("one of init, join, token, images, upgrade, certificates, reset is needed")
 }
 
 // Check implements task.Checker.
@@ -152,5 +155,6 @@ var (
 	_ arm            = (*Token)(nil)
 	_ arm            = (*Images)(nil)
 	_ arm            = (*Upgrade)(nil)
+	_ arm            = (*Certificates)(nil)
 	_ arm            = (*Reset)(nil)
 )

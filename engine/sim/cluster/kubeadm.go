@@ -82,6 +82,8 @@ func (n *Network) kubeadm(p *host.Proc) int {
 		return a.token()
 	case "init phase upload-certs":
 		return a.uploadCerts()
+	case "certs renew all", "alpha certs renew all", "alpha phase certs renew all":
+		return a.renew(words[0] == "alpha")
 	case "upgrade node":
 		return a.upgradeNode()
 	}
@@ -161,14 +163,17 @@ func (a *adm) write(files map[string]string) bool {
 func (a *adm) certificates(c *Cluster) bool {
 	a.Printf("[certs] Using certificateDir folder \"/etc/kubernetes/pki\"\n")
 	a.Take(2500 * time.Millisecond)
+	leaf, err := c.leaf(a.h.Now())
+	if err != nil {
+		return false
+	}
 	files := map[string]string{pki + "ca.crt": c.ca, pki + "etcd/ca.crt": c.ca, pki + "front-proxy-ca.crt": c.ca, pki + "sa.pub": "simulated\n"}
 	for _, name := range []string{"ca.key", "sa.key", "front-proxy-ca.key", "apiserver.key", "apiserver-kubelet-client.key", "apiserver-etcd-client.key",
 		"front-proxy-client.key", "etcd/ca.key", "etcd/peer.key", "etcd/server.key", "etcd/healthcheck-client.key"} {
 		files[pki+name] = "simulated key\n"
 	}
-	for _, name := range []string{"apiserver.crt", "apiserver-kubelet-client.crt", "apiserver-etcd-client.crt", "front-proxy-client.crt",
-		"etcd/peer.crt", "etcd/server.crt", "etcd/healthcheck-client.crt"} {
-		files[pki+name] = "simulated certificate\n"
+	for _, name := range leaves() {
+		files[pki+name] = leaf
 	}
 	if c.external { // its certificates were brought
 		maps.DeleteFunc(files, func(name, _ string) bool {

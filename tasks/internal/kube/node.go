@@ -107,6 +107,15 @@ func (c Client) ConfigMap(ctx context.Context, h task.Host, patience time.Durati
 	return cm.Data[key], err
 }
 
+// ClientCertificate is the certificate in a kubeconfig, PEM; empty where its user has none.
+func ClientCertificate(ctx context.Context, h task.Host, kubeconfig string) ([]byte, error) {
+	k, err := readKubeconfig(ctx, h, kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return k.cert, nil
+}
+
 // ServerOf is the address of the API server in a kubeconfig, without https://.
 func ServerOf(ctx context.Context, h task.Host, kubeconfig string) (string, error) {
 	k, err := readKubeconfig(ctx, h, kubeconfig)
