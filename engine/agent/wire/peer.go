@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// maxServing is how many calls of the other side are carried out at once; more are refused.
+// maxServing is how many calls of the other side are carried out at once; more are refused. Whoever goes on calling then, and
+// does not read the refusals, gets no more.
 const maxServing = 1024
 
 // keepBuffer is the largest buffer in bytes that a connection keeps for its next frame: a run has thousands of connections.
@@ -57,6 +58,7 @@ type Peer struct {
 	next    uint64
 	calls   map[uint64]*call                   // ours, not answered yet
 	serving map[uint64]context.CancelCauseFunc // theirs
+	refused int                                // of theirs, and not told yet
 	err     error                              // why the connection ended
 	done    chan struct{}                      // closed when it has
 	wg      sync.WaitGroup                     // handlers
@@ -168,7 +170,7 @@ func (p *Peer) dispatch(ctx context.Context, f Frame) error {
 		return decodeHello(f, &h)
 	default:
 		if f.ID != 0 {
-			p.serve(ctx, f)
+			return p.serve(ctx, f)
 		}
 	}
 	return nil
@@ -203,7 +205,7 @@ func (p *Peer) cancelServing(f Frame) {
 	}
 }
 
-func (p *Peer) serve(ctx context.Context, f Frame) {
+func (p *Peer) serve(ctx context.Context, f Frame) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p.mu.Lock()
 	_, twice := p.serving[f.ID]
@@ -211,12 +213,19 @@ func (p *Peer) serve(ctx context.Context, f Frame) {
 	if !refuse {
 		p.serving[f.ID] = cancel
 		p.wg.Add(1)
+	} else {
+		p.refused++
 	}
+	flood := p.refused > maxServing
 	p.mu.Unlock()
+	if flood {
+		cancel(nil)
+		return errors.New("the other side calls without end, and reads no answers")
+	}
 	if refuse {
 		cancel(nil)
-		go p.tell(TypeError, f.ID, &Error{Message: "too many calls at once", Code: CodeBusy})
-		return
+		go p.refuse(f.ID)
+		return nil
 	}
 	go func() {
 		defer p.wg.Done()
@@ -227,6 +236,14 @@ func (p *Peer) serve(ctx context.Context, f Frame) {
 		cancel(nil)
 		p.answer(f.ID, v, data, err)
 	}()
+	return nil
+}
+
+func (p *Peer) refuse(id uint64) {
+	p.tell(TypeError, id, &Error{Message: "too many calls at once", Code: CodeBusy})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused--
 }
 
 func (p *Peer) handle(ctx context.Context, f Frame) (v any, data []byte, err error) {

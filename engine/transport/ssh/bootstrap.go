@@ -23,6 +23,15 @@ import (
 // uploadPiece is how much of the agent is written between two looks at the clock, in bytes.
 const uploadPiece = 64 << 10
 
+// uploadPause is how long nothing may come of a host while the agent is on its way there. An sshd gives way for more after
+// some 100 KB have arrived: this allows for links down to modems.
+const uploadPause = time.Minute
+
+const (
+	maxMarkers = 600     // an agent that waits for others says so every second, for two minutes at most
+	maxNoise   = 1 << 20 // bytes kept of what others print
+)
+
 // live is a host that is connected now: SSH, a session, an agent in it.
 type live struct {
 	link   *link
@@ -44,6 +53,8 @@ type boot struct {
 	agents  map[string]binaries.Binary
 	sudo    *sudo
 	clock   *deadline
+	heard   *heardConn
+	sent    bool // the agent is on its way
 	stdin   io.WriteCloser
 	stdout  *bufio.Reader
 	stderr  *stderrTail
@@ -54,13 +65,13 @@ type boot struct {
 
 // startAgent starts the agent over link and shakes hands with it.
 func (d *Dialer) startAgent(ctx context.Context, s *settings, l *link) (*live, error) {
-	b := &boot{d: d, s: s, nonce: rand.Text()}
+	b := &boot{d: d, s: s, nonce: rand.Text(), heard: l.heard}
 	b.sudo = d.newSudo(s, b.nonce)
 	b.clock = newDeadline(ctx, l.Client, s.timeout, &slowStart{s.timeout})
 	lv, err := b.start(ctx, l)
 	ended := b.clock.stop()
 	if err == nil && ended == nil {
-		lv.stop = keepAlive(l.Client, d.o.KeepAlive, lv.giveUp)
+		lv.stop = keepAlive(l, d.o.KeepAlive, lv.giveUp)
 		return lv, nil
 	}
 	l.Close()
@@ -195,11 +206,18 @@ func (b *boot) answerPrompt(ctx context.Context, sess *gossh.Session) {
 
 // untilReady follows the markers of the script until the agent says that it is ready.
 func (b *boot) untilReady() error {
-	for {
+	for range maxMarkers {
 		words, noise, err := wire.ReadMarker(b.stdout, b.nonce)
-		b.noise.WriteString(noise)
+		if b.noise.Len() < maxNoise {
+			b.noise.WriteString(noise)
+		}
 		if err != nil {
 			return err
+		}
+		if b.sent {
+			b.sent = false
+			b.heard.onRead.Store(nil)
+			b.clock.limit(b.s.timeout)
 		}
 		b.clock.touch()
 		switch {
@@ -218,6 +236,7 @@ func (b *boot) untilReady() error {
 			return b.refused(words)
 		}
 	}
+	return errors.New("it says again and again that it is busy")
 }
 
 func (b *boot) upload(machine string) error {
@@ -225,6 +244,11 @@ func (b *boot) upload(machine string) error {
 	if !ok {
 		return fmt.Errorf("the host asked for an agent for %q", machine)
 	}
+	// What is written may be minutes away from arriving; that it does shows in what the other side sends now and then.
+	b.clock.limit(max(b.s.timeout, uploadPause))
+	touch := b.clock.touch
+	b.heard.onRead.Store(&touch)
+	b.sent = true
 	for rest := bin.Data; len(rest) > 0; {
 		n := min(uploadPiece, len(rest))
 		if _, err := b.stdin.Write(rest[:n]); err != nil {

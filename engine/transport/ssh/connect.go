@@ -27,6 +27,7 @@ const (
 // link is an SSH connection, and what must be given back when it is closed.
 type link struct {
 	*gossh.Client
+	heard   *heardConn
 	release func() // the jump host
 	once    sync.Once
 }
@@ -132,6 +133,8 @@ func (d *Dialer) handshake(ctx context.Context, s *settings, via *gossh.Client, 
 	if err != nil {
 		return nil, nil, dialError(ctx, s, err)
 	}
+	heard := &heardConn{Conn: nc}
+	nc = heard
 	limit := fmt.Errorf("no answer within %v", s.timeout)
 	clock := newDeadline(ctx, nc, s.timeout, limit)
 	offers, notes := d.keys.offers(s)
@@ -157,7 +160,7 @@ func (d *Dialer) handshake(ctx context.Context, s *settings, via *gossh.Client, 
 		nc.Close()
 		return nil, shown, handshakeError(ctx, s, err, keyErr, shown != nil, offers, notes)
 	}
-	l = &link{Client: gossh.NewClient(conn, chans, reqs), release: func() {}}
+	l = &link{Client: gossh.NewClient(conn, chans, reqs), heard: heard, release: func() {}}
 	return l, shown, nil
 }
 

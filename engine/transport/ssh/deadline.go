@@ -58,6 +58,14 @@ func (dl *deadline) resume() {
 	}
 }
 
+// limit sets how long nothing may go on, from now.
+func (dl *deadline) limit(d time.Duration) {
+	dl.mu.Lock()
+	dl.d = d
+	dl.mu.Unlock()
+	dl.touch()
+}
+
 // touch starts the clock afresh: something went on.
 func (dl *deadline) touch() {
 	dl.mu.Lock()

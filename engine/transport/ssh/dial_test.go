@@ -43,6 +43,15 @@ func (d *do) Changes(context.Context, task.Host) ([]task.Change, error) {
 			h.Log("waiting")
 			return h.Sleep(ctx, time.Hour)
 		}
+		for range 10 {
+			if d.What != "talk" {
+				break
+			}
+			h.Log("talking")
+			if err := h.Sleep(ctx, 40*time.Second); err != nil {
+				return err
+			}
+		}
 		return nil
 	}}}, nil
 }

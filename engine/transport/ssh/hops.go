@@ -166,7 +166,7 @@ func (hs *hops) open(ctx context.Context, d *Dialer, key string, h *hop, chain [
 	if err != nil {
 		return
 	}
-	stop := keepAlive(l.Client, d.o.KeepAlive, func(error) {})
+	stop := keepAlive(l, d.o.KeepAlive, func(error) {})
 	_ = l.Wait() // why it ended, its users find out
 	stop()
 	hs.mu.Lock()

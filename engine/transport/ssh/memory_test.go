@@ -29,6 +29,7 @@ type half struct {
 	buf    []byte
 	err    error // for readers, once buf is empty, and for writers
 	frozen bool  // takes everything, gives nothing: a cut cable
+	rate   int   // bytes a second; 0 = as fast as it goes
 }
 
 const halfSize = 1 << 20
@@ -53,9 +54,17 @@ func (h *half) Read(p []byte) (int, error) {
 	if len(h.buf) == 0 || h.frozen {
 		return 0, h.err
 	}
+	if h.rate > 0 {
+		p = p[:min(len(p), max(1, h.rate/4))]
+	}
 	n := copy(p, h.buf)
 	h.buf = h.buf[n:]
 	h.cond.Broadcast()
+	if h.rate > 0 {
+		h.mu.Unlock()
+		time.Sleep(time.Duration(n) * time.Second / time.Duration(h.rate))
+		h.mu.Lock()
+	}
 	return n, nil
 }
 

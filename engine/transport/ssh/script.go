@@ -51,7 +51,8 @@ func (s script) String() string {
 	// (A directory of ours that is no link stays one where nobody else may rename it: so links are looked for behind mkdir.)
 	w(`for d in %s; do mkdir -p -m 700 "$d" || continue; [ -L "$d" ] && continue; [ -O "$d" ] && chmod 700 "$d" || continue;`, dirs)
 	w(`t=$d/.new-$$; echo "exit 0" > "$t" && chmod 700 "$t" && [ -x "$t" ] && "$t" || { rm -f "$t"; continue; };`)
-	w(`find "$d" -name "agent-*" -mtime +90 -exec rm -f {} + 2> /dev/null;`)
+	// What nobody needs any more: agents of old versions, and what a machine that died while it got one has left.
+	w(`find "$d" "(" -name "agent-*" -mtime +90 -o -name ".new-*" -mtime +1 ")" -exec rm -f {} + 2> /dev/null;`)
 	w(`m need $k; head -c $s | gzip -dc > "$t" && ok "$t" || { rm -f "$t"; m damaged; exit 4; };`)
 	w(`f=$d/agent-$h; mv -f "$t" "$f" && go; exit 4; done; m nodir; exit 4`)
 	return strings.TrimSpace(b.String())

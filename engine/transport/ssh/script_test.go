@@ -17,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -188,6 +189,10 @@ func TestTheWholeWay(t *testing.T) {
 		t.Fatalf("on the host: %v", agents)
 	}
 	before, _ := os.Stat(agents[0])
+	left, fresh, old := filepath.Join(home, ".cache/kflow/.new-1"), filepath.Join(home, ".cache/kflow/.new-2"), time.Now().AddDate(0, 0, -3)
+	os.WriteFile(left, []byte("half an agent"), 0o700)
+	os.WriteFile(fresh, []byte("half an agent"), 0o700)
+	os.Chtimes(left, old, old)
 	dial(t, d, tg).Close()
 	if after, _ := os.Stat(agents[0]); !os.SameFile(before, after) || before.Mode() != 0o700 {
 		t.Errorf("the agent was sent again, or has mode %v", before.Mode())
@@ -196,6 +201,12 @@ func TestTheWholeWay(t *testing.T) {
 	dial(t, d, tg).Close()
 	if after, _ := os.Stat(agents[0]); after.Size() != before.Size() {
 		t.Error("an agent that had been changed was started")
+	}
+	if _, err := os.Stat(left); err == nil {
+		t.Error("what a start of days ago has left is still there")
+	}
+	if _, err := os.Stat(fresh); err != nil {
+		t.Error("what another start is about to use was taken away")
 	}
 }
 

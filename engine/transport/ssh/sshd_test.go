@@ -22,6 +22,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -59,6 +60,9 @@ type sshd struct {
 	sudoPassword string                    // sudo asks for it
 	slowLogin    time.Duration             // of each handshake
 	noSessions   bool
+	onUpload     func()                                     // the agent is about to be sent
+	deaf         bool                                       // answers no question about the connection
+	rate         int                                        // of the link to it, bytes a second; 0 = as fast as it goes
 	locked       func() *wire.Held                          // another run works on the host; nil, or one that returns nil: none does
 	exec         func(command string, ch gossh.Channel) int // instead of the fake script
 }
@@ -142,6 +146,7 @@ func (s *sshd) connect() (net.Conn, error) {
 		return nil, fault
 	}
 	c, srv := memPipe(s.name)
+	c.out.rate = s.rate
 	s.conns = append(s.conns, c)
 	s.mu.Unlock()
 	switch fault {
@@ -173,7 +178,11 @@ func (s *sshd) serve(nc *memConn) {
 		return
 	}
 	defer conn.Close()
-	go gossh.DiscardRequests(reqs)
+	if s.deaf {
+		go drain(reqs)
+	} else {
+		go gossh.DiscardRequests(reqs)
+	}
 	for nch := range chans {
 		switch nch.ChannelType() {
 		case "session":
@@ -183,6 +192,11 @@ func (s *sshd) serve(nc *memConn) {
 		default:
 			nch.Reject(gossh.UnknownChannelType, "")
 		}
+	}
+}
+
+func drain(reqs <-chan *gossh.Request) {
+	for range reqs { // they wait for ever
 	}
 }
 
@@ -310,6 +324,10 @@ func (s *sshd) sudo(command string, in *bufio.Reader, ch gossh.Channel) bool {
 func (s *sshd) upload(command, nonce string, in *bufio.Reader, ch gossh.Channel) bool {
 	want := sizeIn.FindStringSubmatch(command)
 	io.WriteString(ch, wire.Marker(nonce, "need", "x86_64"))
+	if s.onUpload != nil {
+		synctest.Wait()
+		s.onUpload()
+	}
 	var size int64
 	fmt.Sscan(want[2], &size)
 	zr, err := gzip.NewReader(io.LimitReader(in, size))
