@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 
@@ -150,12 +148,12 @@ func (a *app) open(ctx context.Context, cfg engine.Config) (*engine.Project, err
 
 // carryOut runs with the display that was asked for. The first Ctrl-C stops softly, the second at once.
 func (a *app) carryOut(ctx context.Context, p *engine.Project) error {
-	sink, err := a.sink()
+	signals, stop := interrupts()
+	defer stop()
+	sink, err := a.sink(&reader{w: a.out, gone: func() { stopSoftly(signals) }})
 	if err != nil {
 		return err
 	}
-	signals, stop := interrupts()
-	defer stop()
 	err = p.Run(ctx, sink, signals)
 	a.close(sink, "its log has all: kflow runs")
 	return err
@@ -176,35 +174,13 @@ func (a *app) close(sink event.Sink, help string) {
 	}
 }
 
-// interrupts are the signals that stop a run; with nohup the end of the terminal is none. That nobody reads the output any more stops it softly, too: but once, since
-// every write says so again.
-func interrupts() (signals chan os.Signal, stop func()) {
-	signals = make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(signals, syscall.SIGHUP)
-	}
-	unread, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(unread, syscall.SIGPIPE)
-	go func() {
-		select {
-		case s := <-unread:
-			signals <- s
-		case <-done:
-		}
-	}()
-	return signals, func() {
-		signal.Stop(signals)
-		close(done) // SIGPIPE stays ours: what is still said at the end must not kill us
-	}
-}
-
-func (a *app) sink() (event.Sink, error) {
+// sink is the display that was asked for, on w.
+func (a *app) sink(w io.Writer) (event.Sink, error) {
 	switch a.output {
 	case "plain":
-		return plain.New(a.out, plain.Options{Color: colour(a.out), Verbose: a.verbose}), nil
+		return plain.New(w, plain.Options{Color: colour(a.out), Verbose: a.verbose}), nil
 	case "json":
-		return jsonl.New(a.out), nil
+		return jsonl.New(w), nil
 	}
 	return nil, errors.New("unknown output " + a.output + ": plain and json are known")
 }

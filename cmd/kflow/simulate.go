@@ -134,7 +134,7 @@ func (a *app) sessions(ctx context.Context, s *sim.Session, r rehearsal, signals
 }
 
 func (a *app) session(ctx context.Context, s *sim.Session, signals chan os.Signal) (int, error) {
-	sink, err := a.sink()
+	sink, err := a.sink(a.out)
 	if err != nil {
 		return 0, err
 	}
