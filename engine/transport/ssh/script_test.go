@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -197,7 +198,9 @@ func TestTheWholeWay(t *testing.T) {
 	if after, _ := os.Stat(agents[0]); !os.SameFile(before, after) || before.Mode() != 0o700 {
 		t.Errorf("the agent was sent again, or has mode %v", before.Mode())
 	}
-	os.WriteFile(agents[0], []byte("#!/bin/sh\necho evil\n"), 0o700)
+	if err := errors.Join(os.Remove(agents[0]), os.WriteFile(agents[0], []byte("#!/bin/sh\necho evil\n"), 0o700)); err != nil {
+		t.Fatal(err) // (not written over: the agent before may still run)
+	}
 	dial(t, d, tg).Close()
 	if after, _ := os.Stat(agents[0]); after.Size() != before.Size() {
 		t.Error("an agent that had been changed was started")
