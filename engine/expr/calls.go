@@ -14,7 +14,7 @@ import (
 func (c *checker) call(n *ast.CallNode) *shape.Type {
 	id, ok := n.Callee.(*ast.IdentifierNode)
 	if !ok {
-		c.errorf(n.Callee, "only functions can be called, and values have none").Hint = "functions stand in front: upper(x)"
+		c.errorf(n.Callee, "only functions can be called, and values have none").Hint = calledOn(n.Callee)
 		return anyType()
 	}
 	f, ok := functions()[id.Value]

@@ -31,6 +31,7 @@ type checker struct {
 	s      *Scope
 	types  map[ast.Node]*shape.Type
 	maybe  map[ast.Node]bool // left of `??`: what is missing is nil
+	words  map[ast.Node]bool // a single word that is compared: it may be meant as a text
 	items  []*shape.Type     // entries that `.` and `#` stand for, innermost last
 	locals []local
 	secret bool
@@ -49,7 +50,7 @@ func (e *Expr) Type() *shape.Type { return e.typ }
 func (e *Expr) Secret() bool { return e.secret }
 
 func (e *Expr) check(s *Scope, want *shape.Type, locals []local, u use) diag.List {
-	c := &checker{e: e, s: s, types: map[ast.Node]*shape.Type{}, maybe: map[ast.Node]bool{}, locals: slices.Clone(locals)}
+	c := &checker{e: e, s: s, types: map[ast.Node]*shape.Type{}, maybe: map[ast.Node]bool{}, words: map[ast.Node]bool{}, locals: slices.Clone(locals)}
 	t := c.value(e.tree)
 	if !c.diags.HasErrors() {
 		c.result(t, want, u)
@@ -67,10 +68,11 @@ func (e *Expr) check(s *Scope, want *shape.Type, locals []local, u use) diag.Lis
 
 // result compares the type of the whole with what is wanted.
 func (c *checker) result(t, want *shape.Type, u use) {
-	why := ""
+	why, hint := "", ""
 	switch {
 	case want != nil:
 		why = fits(want, t)
+		hint = c.fitting(want, t, why)
 	case u == inText && (t.Kind == shape.List || isMap(t)):
 		c.errorf(c.e.tree, "%s cannot stand in text", withArticle(describe(t))).Hint = "join(), to_json() and to_yaml() make text"
 	case u == inText && isNull(t):
@@ -83,7 +85,7 @@ func (c *checker) result(t, want *shape.Type, u use) {
 		why = "this is a place, for `at`"
 	}
 	if why != "" {
-		c.errorf(c.e.tree, "%s", why)
+		c.errorf(c.e.tree, "%s", why).Hint = hint
 	}
 }
 
@@ -276,12 +278,12 @@ func (c *checker) name(id *ast.IdentifierNode) *shape.Type {
 	t, why, ok := c.s.root(id.Value)
 	switch {
 	case !ok:
-		d := c.errorf(id, "unknown name `%s`", id.Value)
-		if d.Hint = c.s.suggest(id.Value, names); d.Hint == "" {
-			d.Hint = functionHint(id.Value)
-		}
+		c.errorf(id, "unknown name `%s`", id.Value).Hint = c.unknown(id, names)
 	case why != "":
-		c.errorf(id, "`%s` is not known here: %s", id.Value, why)
+		d := c.errorf(id, "`%s` is not known here: %s", id.Value, why)
+		if id.Value == "host" && c.s.BareGroups {
+			d.Hint = "`where(all, .vars.zone == \"a\")` chooses hosts; what depends on facts belongs into `when`"
+		}
 	case id.Value == "item" && c.s.ItemSecret:
 		c.secret = true
 		return t
@@ -304,8 +306,11 @@ func (c *checker) step(t *shape.Type, s step, sofar span) *shape.Type {
 	case t.Kind == shape.Object:
 		return c.field(t, s)
 	case t.Kind == shape.List:
-		c.errorAt(s.span, "this is a list, it has no `%s`", s.name).Hint =
-			fmt.Sprintf("x[0] is its first entry, map(x, .%s) the `%s` of all", s.name, s.name)
+		d := c.errorAt(s.span, "this is a list, it has no `%s`", s.name)
+		d.Hint = fmt.Sprintf("x[0] is its first entry, map(x, .%s) the `%s` of all", s.name, s.name)
+		if isHosts(t) && !slices.Contains(hostFields(), s.name) {
+			d.Hint = fmt.Sprintf("one of them by its name: find(hosts, .name == %q)", s.name)
+		}
 	default:
 		c.errorAt(s.span, "this is %s, it has no `%s`", withArticle(describe(t)), s.name)
 	}
@@ -318,7 +323,10 @@ func (c *checker) field(t *shape.Type, s step) *shape.Type {
 	case !ok && t.GoName == typeVars && s.optional:
 		return anyType()
 	case !ok:
-		c.errorAt(s.span, "unknown name `%s`", s.name).Hint = diag.DidYouMean(s.name, c.s.fields(t))
+		d := c.errorAt(s.span, "unknown name `%s`", s.name)
+		if d.Hint = diag.DidYouMean(s.name, c.s.fields(t)); t.GoName == typeInputs && len(c.s.Inputs) == 0 {
+			d.Hint = "this file declares no `inputs`"
+		}
 		return anyType()
 	case why != "":
 		c.errorAt(s.span, "`%s` is not known here: %s", s.name, why)

@@ -66,6 +66,9 @@ func TestEvalHosts(t *testing.T) {
 func TestOnErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		`wrokers`:                     "unknown name `wrokers` (did you mean `workers`?)",
+		`localhost`:                   "unknown name `localhost` (known here: all, control_plane, groups, hosts, inputs, workers; a group is declared under `groups`, a host is chosen by where(all, .name == \"localhost\"))",
+		`all and workers`:             "want true or false, this is a list of hosts (hosts are put together with `+`, and taken away with `-`: all - workers)",
+		`host.facts.cpus > 2`:         "`host` is not known here: this is computed once, not for each host (`where(all, .vars.zone == \"a\")` chooses hosts; what depends on facts belongs into `when`)",
 		`workers[0].name`:             "want hosts, this is text",
 		`"w1"`:                        "want hosts, this is text",
 		`len(workers)`:                "want hosts, this is a whole number",

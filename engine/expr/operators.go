@@ -12,7 +12,7 @@ import (
 // condition wants true or false.
 func (c *checker) condition(n ast.Node) {
 	if t := c.visit(n); !is(t, shape.Bool) {
-		c.errorf(n, "want true or false, this is %s", withArticle(describe(t)))
+		c.errorf(n, "want true or false, this is %s", withArticle(describe(t))).Hint = c.truth(n, t)
 	}
 }
 
@@ -39,6 +39,7 @@ func (c *checker) binary(n *ast.BinaryNode) *shape.Type {
 		c.markMaybe(n.Left)
 		return c.either(c.visit(n.Left), c.visit(n.Right))
 	}
+	c.compared(n.Left, n.Right)
 	l, r := c.operand(n.Left), c.operand(n.Right)
 	switch n.Operator {
 	case "==", "!=":
@@ -113,10 +114,7 @@ func (c *checker) equality(n *ast.BinaryNode, l, r *shape.Type) {
 	case why != "":
 		c.errorf(n, "%s", why)
 	case !ok:
-		d := c.errorf(n, "%s and %s are never equal", withArticle(describe(l)), withArticle(describe(r)))
-		if l.GoName == typeHost || r.GoName == typeHost {
-			d.Hint = "compare names: host.name"
-		}
+		c.errorf(n, "%s and %s are never equal", withArticle(describe(l)), withArticle(describe(r))).Hint = c.never(n, l, r)
 	}
 }
 

@@ -234,6 +234,8 @@ func (e *Expr) syntaxError(err error) diag.Diagnostic {
 		d.Summary, d.Hint = "`??` cannot stand beside another operator", "put it in parentheses: (a ?? b) == c"
 	case strings.Contains(m, "exceeds maximum allowed nodes"):
 		d.Pos, d.Len, d.Summary = e.Pos(), 1, "this expression is too large"
+	case strings.HasPrefix(m, "a map key must be"):
+		d.Summary, d.Hint = "`{` begins a map here, and this is no key of one", "a map is written {name: value}; `{{ }}` of other tools is left out"
 	case strings.HasPrefix(m, "expected at least"):
 		d.Summary = "an argument is missing"
 	}
@@ -243,21 +245,10 @@ func (e *Expr) syntaxError(err error) diag.Diagnostic {
 func (e *Expr) unexpected(d *diag.Diagnostic, m []string) {
 	if m[1] == "EOF" {
 		d.Pos, d.Len = e.at(e.whole.to), 1
-		d.Summary = "the expression ends too early"
+		d.Summary, d.Hint = "the expression ends too early", e.endHint()
 		return
 	}
 	word := strings.Trim(m[2], `"`)
 	d.Summary = fmt.Sprintf("`%s` is not expected here", word)
-	switch word {
-	case "=":
-		d.Hint = "`==` compares"
-	case "is":
-		d.Hint = "`x == nil` asks whether there is a value, `x ?? default` gives one"
-	case "if", "then", "else":
-		d.Hint = "a choice is written `condition ? a : b`"
-	case ".", "#":
-		d.Hint = "`.name` and `#` are the entry of a list in where(), map(), any(), all() and the like"
-	case "{", "}":
-		d.Hint = "`${{ }}` is not written inside an expression"
-	}
+	d.Hint = unexpectedHint(word)
 }

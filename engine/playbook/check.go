@@ -1,6 +1,7 @@
 package playbook
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"github.com/kflow/kflow/engine/event"
@@ -246,8 +247,10 @@ func (l *loader) scope(site Site) *expr.Scope {
 		Inputs: map[string]expr.Var{}, Facts: l.facts, Groups: pb.groupNames(), Tasks: map[string]expr.TaskVar{},
 		Statuses: statuses(),
 		LookupFile: func(path string) error {
-			_, err := pb.lookup(path)
-			return err
+			if _, err := pb.lookup(path); err != nil {
+				return fmt.Errorf("can't read %s: %s", path, reason(err))
+			}
+			return nil
 		},
 	}
 	for _, in := range pb.Inputs {

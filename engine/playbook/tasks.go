@@ -336,7 +336,7 @@ func (l *loader) bare(n *syntax.Node, what string) *expr.Expr {
 		return nil
 	}
 	if n.Kind != syntax.Scalar {
-		l.diags.Errorf(n.Pos(), "%s must be an expression, not %s", what, n.Describe())
+		l.diags.Errorf(n.Pos(), "%s must be an expression, not %s", what, n.Describe()).Hint = asExpression(n, what)
 		return nil
 	}
 	text := strings.TrimSpace(n.Text)
@@ -352,6 +352,22 @@ func (l *loader) bare(n *syntax.Node, what string) *expr.Expr {
 	}
 	l.diags.Extend(diags)
 	return e
+}
+
+// asExpression writes a list as the expression it is likely meant to be.
+func asExpression(n *syntax.Node, what string) string {
+	between := map[string]string{"`on`": " + ", "`when`": " and ", "`until`": " and "}[what]
+	var parts []string
+	for _, item := range n.Items {
+		if item.Kind != syntax.Scalar {
+			return ""
+		}
+		parts = append(parts, item.Text)
+	}
+	if between == "" || len(parts) == 0 || len(parts) > 4 {
+		return ""
+	}
+	return "write it as one: " + strings.Join(parts, between)
 }
 
 // cutHint adds to errors of an unquoted expression that a comment has cut it short.
