@@ -222,7 +222,31 @@ func (p *Command) run(ctx context.Context, h task.Host) error {
 	if !p.Secret {
 		p.result.Stdout, p.result.Stderr = o.Text(), strings.TrimSpace(o.Stderr)
 	}
-	return p.judge(o)
+	if err := p.judge(o); err != nil || p.ReadOnly {
+		return err
+	}
+	return p.effect(ctx, h)
+}
+
+// effect looks whether the guard says now that there is nothing more to do.
+func (p *Command) effect(ctx context.Context, h task.Host) error {
+	if p.Action() {
+		return nil
+	}
+	done, err := p.done(ctx, h)
+	switch {
+	case done || err != nil:
+		return err
+	case p.Creates != "":
+		return task.Failf("%s has ended, and %s is not there", p.name(), p.Creates).
+			WithHint("creates names what the command makes: is the path right, or does the command say in its output why it made nothing?")
+	}
+	guard := "its guard"
+	if !p.Secret {
+		guard = "`" + strings.Join(p.Unless, " ") + "`"
+	}
+	return task.Failf("%s has ended, and %s still says that there is something to do", p.name(), guard).
+		WithHint("unless must succeed once the command has run: try both on the host; a service may need a moment (a `wait-for` after it, and `retry`)")
 }
 
 func (p *Command) judge(o task.Output) error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kflow/kflow/engine/task"
+	"github.com/kflow/kflow/tasks/internal/hostfile"
 	"github.com/kflow/kflow/tasks/internal/kube"
 )
 
@@ -18,6 +19,7 @@ type Join struct {
 	Version           string         `json:"version" kf:"format=version" doc:"Version of Kubernetes; default: that of the kubeadm on this host."`
 	AdvertiseAddress  string         `json:"advertise_address" kf:"format=ip" doc:"Address of this host's API server (role control_plane); needed where the host has more than one."`
 	BindPort          int            `json:"bind_port" default:"6443" doc:"Port of this host's API server (role control_plane)."`
+	Endpoint          string         `json:"endpoint" doc:"Address of the cluster's API, host:port. With it, a worker of another cluster is not taken for one of this."`
 	JoinConfiguration map[string]any `json:"join_configuration" doc:"Further fields of JoinConfiguration, as its API has them; they win."`
 }
 
@@ -83,12 +85,18 @@ func (p *Join) Changes(ctx context.Context, h task.Host) ([]task.Change, error) 
 // established checks a node that kflow did not leave half made.
 func (p *Join) established(ctx context.Context, h task.Host, s *state) ([]task.Change, error) {
 	n, err := kubelet().Node(ctx, h, patience, p.name(h))
+	if other := p.otherCluster(ctx, h, s); other != nil {
+		return nil, other
+	}
 	switch {
 	case kube.Is(err, kube.Refused):
 		return nil, task.Failf("the cluster does not accept the kubelet's certificate of this host: %w", err).
 			WithHint("it belongs to another cluster, or has expired. If this host may join anew, run `kubeadm: {reset: {}}` on it first")
 	case err != nil:
 		return nil, err
+	case !p.control() && s.apiserver:
+		return nil, task.Failf("this host is a control plane already, and shall become a worker").
+			WithHint("kflow does not reset a control plane unasked. If it shall leave the control plane: drain it, run `kubeadm: {reset: {}}` on it, delete its node, then resume")
 	case p.control() && !s.apiserver:
 		return nil, task.Failf("this host is a worker already, and shall become a control plane").
 			WithHint("drain it, run `kubeadm: {reset: {}}` on it, delete its node, then resume")
@@ -108,6 +116,24 @@ func (p *Join) established(ctx context.Context, h task.Host, s *state) ([]task.C
 		return nil, err
 	}
 	return nil, sameVersion(ctx, h, p.Version)
+}
+
+// otherCluster refuses a worker of a cluster at another address. A control plane's kubelet may ask its own API server.
+func (p *Join) otherCluster(ctx context.Context, h task.Host, s *state) error {
+	if p.Endpoint == "" || p.control() || s.apiserver {
+		return nil
+	}
+	text, _, err := hostfile.Read(ctx, h, kube.KubeletConf)
+	if err != nil {
+		return err
+	}
+	_, after, _ := strings.Cut(text, "server: https://") // kubeadm's own file, with one cluster: no need to read all of it
+	is, _, _ := strings.Cut(after, "\n")
+	if is = strings.TrimRight(is, " \r/"); is == p.Endpoint || is == "" {
+		return nil
+	}
+	return task.Failf("this host is a node of the cluster at %s, not of the one at %s", is, p.Endpoint).
+		WithHint("if it shall leave that cluster, run `kubeadm: {reset: {}}` on it first; if that is the same cluster under another address, change the server in %s and restart the kubelet", kube.KubeletConf)
 }
 
 // localClient asks the API server of this host, not the one behind the load balancer.

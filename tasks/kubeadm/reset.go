@@ -18,7 +18,7 @@ import (
 type Reset struct {
 	CRISocket string `json:"cri_socket" doc:"Socket of the container runtime; needed where more than one is installed."`
 	EtcdData  string `json:"etcd_data" kf:"format=path" default:"/var/lib/etcd" doc:"Directory of etcd's data, which is removed."`
-	Network   bool   `json:"network" default:"true" doc:"Also remove what network add-ons leave: /etc/cni/net.d, /var/lib/cni, the links cni0, flannel.1 and kube-ipvs0, ipvs rules (kubernetes#39557)."`
+	Network   bool   `json:"network" default:"true" doc:"Also remove what network add-ons leave: /etc/cni/net.d, /var/lib/cni, /var/lib/calico (with it the name Calico knows the node by), the links cni0, flannel.1, vxlan.calico and kube-ipvs0, ipvs rules (kubernetes#39557)."`
 }
 
 // leftovers of network add-ons, which kubeadm reset leaves (website#49448).
@@ -26,7 +26,7 @@ func (p *Reset) networkPaths() []string {
 	if !p.Network {
 		return nil
 	}
-	return []string{"/etc/cni/net.d", "/var/lib/cni"}
+	return []string{"/etc/cni/net.d", "/var/lib/cni", "/var/lib/calico"}
 }
 
 func (p *Reset) check() error { return nil }
@@ -84,11 +84,9 @@ func (p *Reset) apply(ctx context.Context, h task.Host) error {
 	if err := runReset(ctx, h, p.CRISocket); err != nil {
 		return err
 	}
-	for _, dir := range []string{"/etc/cni/net.d", "/var/lib/cni"} {
-		if p.Network {
-			if err := emptyDir(ctx, h, dir); err != nil {
-				return err
-			}
+	for _, dir := range p.networkPaths() {
+		if err := emptyDir(ctx, h, dir); err != nil {
+			return err
 		}
 	}
 	if err := cleanFiles(ctx, h, p.EtcdData); err != nil {
@@ -168,7 +166,7 @@ func cleanNetwork(ctx context.Context, h task.Host) error {
 	} else if there {
 		cmds = append(cmds, []string{"ipvsadm", "--clear"})
 	}
-	for _, link := range []string{"cni0", "flannel.1", "kube-ipvs0"} {
+	for _, link := range []string{"cni0", "flannel.1", "vxlan.calico", "kube-ipvs0"} {
 		there, err := hostfile.Exists(ctx, h, "/sys/class/net/"+link)
 		if err != nil {
 			return err

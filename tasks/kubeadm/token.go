@@ -29,7 +29,12 @@ type Token struct {
 	minted *Outputs
 }
 
-func (p *Token) check() error { return nil }
+func (p *Token) check() error {
+	if p.TTL.D() < time.Minute {
+		return task.Failf("ttl %s: a token must live long enough for a join, and not for ever", p.TTL.D()).WithHint("leave it out, or say 2h; 0, which to kubeadm is for ever, is not possible: a new one is minted for each join")
+	}
+	return nil
+}
 
 func (p *Token) touches() task.Touches {
 	return task.Touches{Reads: []string{"path:" + p.Kubeconfig, "cluster"}}

@@ -26,7 +26,7 @@ func Kind() task.Kind {
 		Doc: `kubelet refuses to start while there is swap, unless it is told otherwise. swapoff and an edited fstab are not
 enough: swap comes back with systemd's .swap units (GPT partitions are found without fstab), zram and Ubuntu's /swap.img
 (kubespray#2348, KubeOperator/ansible#6, clastix/yaki#12, kubernetes/kubernetes#34726). So this kind comments out the
-swap lines of /etc/fstab, masks .swap units and the services of zram packages, switches systemd's zram generator off, and
+swap lines of /etc/fstab, masks .swap units and the services of packages that make swap (zram, dphys-swapfile of the Raspberry Pi), switches systemd's zram generator off, and
 runs swapoff -a where /proc/swaps has entries. Swap files and partitions themselves are kept.`,
 		New: func() task.Task { return new(Swap) },
 		Examples: []task.Example{{
@@ -125,7 +125,7 @@ func inUnits(ctx context.Context, h task.Host) ([]task.Change, error) {
 		return nil, nil
 	}
 	o, ok, err := program.Try(ctx, h, task.Query("systemctl", "show", "--property=Id,LoadState,UnitFileState,FragmentPath,SourcePath",
-		"*.swap", "zramswap.service", "zram-config.service"))
+		"*.swap", "zramswap.service", "zram-config.service", "dphys-swapfile.service", "systemd-swap.service"))
 	if err != nil || !ok {
 		return nil, err
 	}
