@@ -110,7 +110,8 @@ func (a *app) resumeCommand() *cobra.Command {
 		Use:   "resume [RUN]",
 		Short: "Go on with a run where it stopped (default: the latest that did not end well)",
 		Long: "Goes on with a run where it stopped: what was done and still holds is not done again. Playbook, inventory and options are\n" +
-			"those of the run, options given now win. Secrets are in no record of a run: give them again.",
+			"those of the run, options given now win; --limit and --only do a part of what is left, the run stays resumable. Secrets\n" +
+			"are in no record of a run: give them again.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg.State = a.state
