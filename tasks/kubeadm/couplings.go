@@ -18,6 +18,8 @@ func (k *Kubeadm) Couplings() []task.Coupling {
 	return []task.Coupling{
 		{Rule: "kubeadm-api", Fact: "each kubeadm reads only some versions of its configuration", Source: "kubernetes#69055, #107013, #125029, kubeadm#2459", Find: findAPI},
 		{Rule: "kubeadm-version", Fact: "kubeadm sets up its own minor version and the one before", Source: "kubeadm: version skew policy", Find: findPackage},
+		{Rule: "kubelet-version", Fact: "a kubelet is never newer than its API server", Source: "Kubernetes: version skew policy; kubernetes#120825", Find: findKubelet},
+		{Rule: "ipvs-deprecated", Fact: "kube-proxy's mode ipvs is deprecated since 1.35, and goes", Source: "enhancements#6120, kubernetes#139067", Warning: true, Find: findIPVS},
 		{Rule: "known-bad-version", Fact: "kubeadm from 1.34.2 on fails at upload-config when the endpoint is a load balancer", Source: "kubeadm#3294", Warning: true, Find: findKnownBad},
 		{Rule: "cri-socket", Fact: "all kubeadm commands of a host must name the same socket", Source: "cri-dockerd#427", Find: findSockets},
 		{Rule: "docker-runtime", Fact: "Kubernetes from 1.24 on reaches Docker only through cri-dockerd, and must be told its socket", Source: "cri-dockerd#427, minikube#14555", Find: findDocker},
@@ -73,6 +75,35 @@ func findPackage(s task.Scene) (out []task.Finding) {
 			}
 			out = append(out, task.Finding{Task: n.ID, Param: []any{arm, "version"}, With: p.Task, Hint: "install kubeadm of that minor version",
 				Says: fmt.Sprintf("kubeadm %s is installed here and cannot set up Kubernetes %s", p.Version, v)})
+		}
+	}
+	return out
+}
+
+// findKubelet finds kubelets that are newer than the control plane they are to belong to.
+func findKubelet(s task.Scene) (out []task.Finding) {
+	p, installed := kube.PackageIn(s, "kubelet")
+	if !installed {
+		return nil
+	}
+	for _, n := range s.Here("kubeadm") {
+		for _, arm := range []string{"init", "join"} {
+			v, err := kube.ParseVersion(n.Text(arm, "version"))
+			if err == nil && p.Minor > v.Minor {
+				out = append(out, task.Finding{Task: n.ID, Param: []any{arm, "version"}, With: p.Task, Hint: fmt.Sprintf("install kubelet 1.%d here, or upgrade the control plane first", v.Minor),
+					Says: fmt.Sprintf("kubelet %s is installed here, newer than the control plane of %s", p.Version, v)})
+			}
+		}
+	}
+	return out
+}
+
+func findIPVS(s task.Scene) (out []task.Finding) {
+	const deprecated = 35
+	for _, n := range s.Here("kubeadm") {
+		v, err := kube.ParseVersion(n.Text("init", "version"))
+		if err == nil && v.AtLeast(deprecated) && n.Text("init", "kube_proxy", "mode") == "ipvs" {
+			out = append(out, task.Finding{Task: n.ID, Param: []any{"init", "kube_proxy", "mode"}, Says: fmt.Sprintf("kube-proxy of Kubernetes %s shall run in the mode ipvs", v), Hint: "take nftables (GA since 1.33), or leave the mode out"})
 		}
 	}
 	return out
