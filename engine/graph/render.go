@@ -83,7 +83,7 @@ func (g *Graph) Text() (string, error) {
 			tasks++
 		}
 	}
-	fmt.Fprintf(&b, "%s: %d tasks in %d levels\n", line(g.Name), tasks, slices.Max(append([]int{0}, level...)))
+	fmt.Fprintf(&b, "%s: %s in %s\n", line(g.Name), counted(tasks, "task"), counted(slices.Max(append([]int{0}, level...)), "level"))
 	widths := t.widths()
 	for at := 1; slices.Contains(level, at); at++ {
 		fmt.Fprintf(&b, "\nlevel %d\n", at)
@@ -169,4 +169,11 @@ func line(s string) string {
 		}
 		return r
 	}, s)
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"sort"
 	"time"
@@ -40,7 +41,11 @@ func (m *maker) hostsFor(t *playbook.Task) []int {
 	if t.On == nil {
 		return around
 	}
-	names, err := expr.EvalHosts(t.On.Expr, m.hostsEnv(around))
+	env, err := m.placeEnv(t.On, around)
+	var names []string
+	if err == nil {
+		names, err = expr.EvalHosts(t.On.Expr, env)
+	}
 	if err != nil {
 		m.problem(t.On.Pos(), err)
 		return nil
@@ -76,6 +81,27 @@ func (m *maker) hostsEnv(all []int) expr.Env {
 	return expr.HostsEnv(groups, func(name string) map[string]any { return m.hostValue(m.hostIndex[name]) })
 }
 
+// placeEnv is hostsEnv with the inputs that an expression reads. One without a value can't say which hosts are meant.
+func (m *maker) placeEnv(c *playbook.Code, all []int) (expr.Env, error) {
+	env := m.hostsEnv(all)
+	if !slices.Contains(roots(c.Refs()), "inputs") {
+		return env, nil
+	}
+	file := c.Site.File
+	b := envBuilder{Plan: m.Plan, site: c.Site, host: NoHost}
+	values, err := b.inputsOf(file, firsts(c.Refs(), "inputs"))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range firsts(c.Refs(), "inputs") {
+		if in, ok := file.Inputs.Get(name); ok && in.Required && values[name] == nil {
+			return nil, fmt.Errorf("which hosts are meant depends on input `%s`, which has no value yet: give it with --set %s=…", name, name)
+		}
+	}
+	env["inputs"] = values
+	return env, nil
+}
+
 func (m *maker) place(t *playbook.Task) Place {
 	at := t.At
 	for p := t.Parent; at == nil && p != nil; p = p.Parent {
@@ -84,7 +110,11 @@ func (m *maker) place(t *playbook.Task) Place {
 	if at == nil {
 		return Place{}
 	}
-	v, err := expr.EvalPlace(at.Expr, m.hostsEnv(m.hostsAround(t)))
+	env, err := m.placeEnv(at, m.hostsAround(t))
+	var v expr.Place
+	if err == nil {
+		v, err = expr.EvalPlace(at.Expr, env)
+	}
 	if err != nil && len(m.hostsOf[t]) == 0 {
 		return Place{Elsewhere: true} // nothing is carried out: without an inventory there are no hosts at all
 	}
