@@ -41,15 +41,48 @@ func (p programs) close() {
 	}
 }
 
-// endLeft ends what an agent before this one has left running. It tells kflow meanwhile that it is busy.
-func (p programs) endLeft(ctx context.Context, grace time.Duration, nonce string, out io.Writer) error {
-	left := p.left()
+// abandoned are the programs of all sessions but this one whose agent is no more.
+func (o Options) abandoned() (all []programs) {
+	if o.sessions() == "" {
+		return nil
+	}
+	dirs, _ := filepath.Glob(filepath.Join(o.sessions(), "*.programs"))
+	for _, dir := range dirs {
+		p, session := programs{dir}, strings.TrimSuffix(dir, ".programs")
+		if filepath.Base(session) != filepath.Base(o.Session) && len(p.left()) > 0 && !locked(session) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// locked tells whether an agent has the lock of a session.
+func locked(session string) bool {
+	f, err := os.Open(session)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+}
+
+// leftOf are the groups that still run.
+func leftOf(all []programs) (groups []int) {
+	for _, p := range all {
+		groups = append(groups, p.left()...)
+	}
+	return groups
+}
+
+// endLeft ends what agents before this one have left running. It tells kflow meanwhile that it is busy.
+func endLeft(ctx context.Context, all []programs, grace time.Duration, nonce string, out io.Writer) error {
+	left := leftOf(all)
 	if len(left) == 0 {
 		return nil
 	}
 	begin, told := time.Now(), time.Time{}
 	signalAll(left, syscall.SIGTERM)
-	for killed := false; len(left) > 0; left = p.left() {
+	for killed := false; len(left) > 0; left = leftOf(all) {
 		if past := time.Since(begin); !killed && past > grace {
 			killed = true
 			signalAll(left, syscall.SIGKILL)

@@ -50,7 +50,7 @@ func TestWhatAKilledAgentLeftRunningIsEnded(t *testing.T) {
 	if err := os.WriteFile(foreign, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.endLeft(t.Context(), 300*time.Millisecond, "N", io.Discard); err != nil {
+	if err := endLeft(t.Context(), []programs{p}, 300*time.Millisecond, "N", io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	for what, cmd := range map[string]*exec.Cmd{"one that ends when it is asked": soft, "one that does not": hard} {
@@ -76,10 +76,39 @@ func TestAgentsWithoutASessionNoteNothing(t *testing.T) {
 	}
 	p := Options{}.programs()
 	p.started(os.Getpid())()
-	if err := p.endLeft(t.Context(), time.Second, "N", io.Discard); err != nil {
+	if err := endLeft(t.Context(), []programs{p}, time.Second, "N", io.Discard); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat("4711"); err != nil {
 		t.Error("what is not ours was taken away")
+	}
+}
+
+// An agent that has the host for its run alone ends what killed agents of other runs have left, not what others run.
+func TestProgramsOfOtherSessions(t *testing.T) {
+	o := Options{RunDir: t.TempDir(), Session: "mine"}
+	alive := Options{RunDir: o.RunDir, Session: "alive"}
+	release, err := takeOver(t.Context(), alive, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	groups := map[string]int{}
+	for _, session := range []string{"mine", "alive", "killed", "killed too"} {
+		p := Options{RunDir: o.RunDir, Session: session}.programs()
+		cmd := program(t, "sleep 600; true")
+		p.started(cmd.Process.Pid)
+		groups[session] = cmd.Process.Pid
+	}
+	if err := os.WriteFile(filepath.Join(o.sessions(), "killed"), []byte("1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := endLeft(t.Context(), o.abandoned(), time.Second, "N", io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for session, want := range map[string]bool{"mine": true, "alive": true, "killed": false, "killed too": false} {
+		if pid := groups[session]; runs(pid, note(pid)) != want {
+			t.Errorf("of session %s it runs: %v", session, !want)
+		}
 	}
 }

@@ -70,7 +70,7 @@ func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	s.programs = o.programs()
 	defer s.programs.close()
 	go pruneSessions(o.sessions(), keepContent)
-	if err := s.programs.endLeft(ctx, cmp.Or(o.Grace, host.DefaultGrace), o.Nonce, out); err != nil {
+	if err := s.endLeft(ctx, out); err != nil {
 		return err
 	}
 	s.remote = newRemote()
@@ -205,6 +205,16 @@ func (s *server) claim(ctx context.Context, out io.Writer) error {
 		s.unheld = err.Error()
 	}
 	return nil
+}
+
+// endLeft ends what killed agents have left running: those of this session, and where the host is ours alone those of all
+// others. A live agent ends its programs itself.
+func (s *server) endLeft(ctx context.Context, out io.Writer) error {
+	all := []programs{s.programs}
+	if s.hold != nil {
+		all = append(all, s.o.abandoned()...)
+	}
+	return endLeft(ctx, all, cmp.Or(s.o.Grace, host.DefaultGrace), s.o.Nonce, out)
 }
 
 func (s *server) giveBack() {

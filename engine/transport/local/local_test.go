@@ -79,7 +79,7 @@ func registry() *task.Registry {
 func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "agent":
-		err := program.Run(context.Background(), program.Options{Registry: registry(), Version: "test"}, os.Args[2:], os.Stdin, os.Stdout)
+		err := program.Run(context.Background(), program.Options{Registry: registry(), Version: "test", LockDir: os.Getenv("TEST_LOCKS")}, os.Args[2:], os.Stdin, os.Stdout)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
