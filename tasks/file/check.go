@@ -41,16 +41,22 @@ func (p *File) Check() error {
 	bad(len(p.Validate) > 0 && !slices.ContainsFunc(p.Validate, func(a string) bool { return strings.Contains(a, "%s") }), func() *task.Failure {
 		return task.Failf("validate has no %%s, which stands for the file with the new content")
 	})
-	bad(p.Mode != "" && strings.Trim(string(p.Mode), "0") == "", func() *task.Failure {
-		return task.Failf("mode %q means that it is not given", string(p.Mode)).WithHint("take \"0400\": root may read a file of any mode")
-	})
-	bad(p.Backup && path.Dir(p.Path) == staticPods, func() *task.Failure {
-		return task.Failf("backup: kubelets start whatever lies in %s, a backup too", staticPods).WithHint("leave backup out; copy the file elsewhere with a task before (copy_of)")
-	})
 	bad(p.hasSource() && p.Missing != "", func() *task.Failure {
 		return task.Failf("missing is for edits of a file that is there; here there is a source")
 	})
-	return errors.Join(append(errs, p.checkEdits()...)...)
+	return errors.Join(slices.Concat(errs, p.checkPlace(), p.checkEdits())...)
+}
+
+// checkPlace finds what cannot be at this path.
+func (p *File) checkPlace() (errs []error) {
+	if p.Mode != "" && strings.Trim(string(p.Mode), "0") == "" {
+		errs = append(errs, task.Failf("mode %q means that it is not given", string(p.Mode)).WithHint("take \"0400\": root may read a file of any mode"))
+	}
+	if p.Backup && path.Dir(p.Path) == staticPods {
+		errs = append(errs, task.Failf("backup: kubelets start whatever lies in %s, a backup too", staticPods).
+			WithHint("leave backup out; copy the file elsewhere with a task before (copy_of)"))
+	}
+	return errs
 }
 
 // checkEdits finds what is wrong with edits of the text.

@@ -198,11 +198,11 @@ func (k *kernel) choose(ctx context.Context, h task.Host, alternatives []string)
 // alias tells whether a name is another one of a module that is there: ext3 is ext4, ip_conntrack is nf_conntrack.
 func (k *kernel) alias(ctx context.Context, h task.Host, name string) (bool, error) {
 	o, ok, err := program.Try(ctx, h, task.Query("modprobe", "--resolve-alias", name))
-	real := strings.Fields(o.Stdout)
-	if err != nil || !ok || len(real) == 0 {
+	names := strings.Fields(o.Stdout)
+	if err != nil || !ok || len(names) == 0 {
 		return false, err
 	}
-	for _, name := range real {
+	for _, name := range names {
 		if there, err := k.has(ctx, h, canonical(name)); !there || err != nil {
 			return false, err
 		}

@@ -61,15 +61,20 @@ func (n *Network) kubeadm(p *host.Proc) int {
 			return p.Fail("%s", why)
 		}
 	}
+	return a.carryOut(words)
+}
+
+// carryOut is the command that words name.
+func (a *adm) carryOut(words []string) int {
 	switch strings.Join(words, " ") {
 	case "version":
-		p.Printf("v%s\n", versionOf(p.Host, "kubeadm"))
+		a.Printf("v%s\n", versionOf(a.h, "kubeadm"))
 		return 0
 	case "config images list":
 		return a.images()
 	case "config images pull":
-		for _, image := range imagesOf(flags["--kubernetes-version"], flags["--image-repository"]) {
-			p.Pull(image)
+		for _, image := range imagesOf(a.flags["--kubernetes-version"], a.flags["--image-repository"]) {
+			a.Pull(image)
 		}
 		return 0
 	case "init":
@@ -90,7 +95,7 @@ func (n *Network) kubeadm(p *host.Proc) int {
 	if len(words) == 3 && words[0] == "upgrade" && words[1] == "apply" {
 		return a.upgrade("v" + strings.TrimPrefix(words[2], "v"))
 	}
-	return p.Unknown()
+	return a.Unknown()
 }
 
 func (a *adm) images() int {
