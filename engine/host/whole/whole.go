@@ -93,6 +93,9 @@ func (f *File) lock() error {
 	}
 }
 
+// Aim says where in its directory the file belongs, for one whose name is known when it is whole.
+func (f *File) Aim(target string) { f.target = target }
+
 // SetLabel gives the file an extended attribute.
 func (f *File) SetLabel(name string, value []byte) error {
 	return unix.Fsetxattr(int(f.Fd()), name, value, 0)
