@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-retryablehttp"
 
+	"github.com/kflow/kflow/engine/host/whole"
 	"github.com/kflow/kflow/engine/task"
 )
 
@@ -87,17 +88,17 @@ func (c *Controller) get(ctx context.Context, url, want string) (string, int64, 
 	if err := os.MkdirAll(c.o.CacheDir, 0o700); err != nil {
 		return "", 0, err
 	}
-	tmp, err := os.CreateTemp(c.o.CacheDir, ".download-*")
+	whole.Sweep(c.o.CacheDir)
+	f, err := whole.Create(filepath.Join(c.o.CacheDir, "download"))
 	if err != nil {
 		return "", 0, err
 	}
-	defer os.Remove(tmp.Name())
-	defer tmp.Close()
-	t := transfer{c: c, url: url, to: tmp}
+	defer f.Discard()
+	t := transfer{c: c, url: url, to: f.File}
 	if err := t.run(ctx); err != nil {
 		return "", 0, err
 	}
-	sum, err := hashFile(tmp.Name())
+	sum, err := hashOf(io.NewSectionReader(f, 0, t.have))
 	if err != nil {
 		return "", 0, err
 	}
@@ -106,7 +107,8 @@ func (c *Controller) get(ctx context.Context, url, want string) (string, int64, 
 			WithHint("either the file at that address was replaced, or the checksum in the playbook is not that of this file")
 	}
 	path := filepath.Join(c.o.CacheDir, sum)
-	if err := os.Rename(tmp.Name(), path); err != nil {
+	f.Aim(path)
+	if err := f.Commit(); err != nil {
 		return "", 0, err
 	}
 	is, err := c.AddFile(path)
