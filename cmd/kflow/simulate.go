@@ -15,6 +15,7 @@ import (
 	"github.com/kflow/kflow/engine"
 	"github.com/kflow/kflow/engine/event"
 	"github.com/kflow/kflow/engine/sim"
+	"github.com/kflow/kflow/engine/sim/host"
 )
 
 // rehearsal are the switches of a simulated run.
@@ -22,6 +23,7 @@ type rehearsal struct {
 	hosts       []string
 	seed        uint64
 	os          []string
+	packages    []string
 	faults      []string
 	file        string
 	speed       float64
@@ -73,6 +75,7 @@ func (a *app) rehearsalFlags(c *cobra.Command, r *rehearsal) {
 	f.StringArrayVar(&r.hosts, "hosts", nil, "`GROUP=N` simulated hosts; can be repeated")
 	f.Uint64Var(&r.seed, "seed", 1, "`N`: the same seed gives the same run")
 	f.StringSliceVar(&r.os, "os", nil, "`LIST` of operating systems of the hosts, in turn: rocky9, debian12, ubuntu24.04, centos7")
+	f.StringArrayVar(&r.packages, "package", nil, "`NAME[=VERSION][,UNIT...]` that the hosts can install, besides what the simulator knows; can be repeated")
 	f.StringArrayVar(&r.faults, "fault", nil, "`TASK@HOST:KIND[:ARGUMENT]` that goes wrong; can be repeated")
 }
 
@@ -85,15 +88,24 @@ func (a *app) rehearse(ctx context.Context, cfg engine.Config, r rehearsal) erro
 	if r.speed < 0 {
 		return fmt.Errorf("--speed %v: time runs forward only; 0 is as fast as it goes", r.speed)
 	}
+	o := sim.Options{Seed: r.seed, OS: r.os, Kinds: cfg.Kinds}
+	for _, text := range r.packages {
+		e, err := host.ParseExtra(text)
+		if err != nil {
+			return err
+		}
+		o.Packages = append(o.Packages, e)
+	}
 	cfg.Stage = &engine.Stage{Inventory: sizes.Inventory}
 	p, err := a.open(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	if r.sweep > 0 {
-		return a.sweep(ctx, p, r, cfg)
+		return a.sweep(ctx, p, r, o)
 	}
-	w := sim.NewWorld(sim.Options{Seed: r.seed, OS: r.os, Kinds: cfg.Kinds, Speed: r.speed, Parallel: r.fast})
+	o.Speed, o.Parallel = r.speed, r.fast
+	w := sim.NewWorld(o)
 	if err := r.addFaults(w, p); err != nil {
 		return err
 	}
@@ -161,10 +173,9 @@ func (a *app) session(ctx context.Context, s *sim.Session, signals chan os.Signa
 }
 
 // sweep tries all faults at all instances and prints a table.
-func (a *app) sweep(ctx context.Context, p *engine.Project, r rehearsal, cfg engine.Config) error {
+func (a *app) sweep(ctx context.Context, p *engine.Project, r rehearsal, o sim.Options) error {
 	began := time.Now()
-	s := sim.Sweep{Project: p, Every: r.sweep, Workers: runtime.GOMAXPROCS(0), Gap: max(r.resumeAfter, time.Minute),
-		Options: sim.Options{Seed: r.seed, OS: r.os, Kinds: cfg.Kinds}}
+	s := sim.Sweep{Project: p, Every: r.sweep, Workers: runtime.GOMAXPROCS(0), Gap: max(r.resumeAfter, time.Minute), Options: o}
 	s.Done = func(n, all int) {
 		if n%500 == 0 {
 			fmt.Fprintf(a.err, "%d of %d cases\n", n, all)

@@ -54,7 +54,7 @@ type Case struct {
 // Run makes the sweep. The cases are in the order of the playbook.
 func (s *Sweep) Run(ctx context.Context) ([]Case, error) {
 	if s.Options.Images == nil {
-		s.Options.Images = NewImages()
+		s.Options.Images = NewImages(s.Options.Packages...)
 	}
 	want, ran, err := s.baseline(ctx)
 	if err != nil {

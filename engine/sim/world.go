@@ -25,9 +25,10 @@ type Options struct {
 	Seed     uint64
 	OS       []string // families of the hosts, taken in turn; nil = rocky9
 	Kinds    *task.Registry
-	Parallel bool    // use all cores; runs are not repeatable then
-	Speed    float64 // simulated seconds per real one; 0 = as fast as it goes
-	Images   *Images // shared with other worlds; nil = of its own
+	Parallel bool         // use all cores; runs are not repeatable then
+	Speed    float64      // simulated seconds per real one; 0 = as fast as it goes
+	Images   *Images      // shared with other worlds; nil = of its own
+	Packages []host.Extra // that can be installed besides those the simulator knows; of no use with Images
 }
 
 // World is simulated hosts and what is between them. Hosts come into being when they are dialled first.
@@ -55,7 +56,7 @@ func NewWorld(o Options) *World {
 		o.OS = []string{"rocky9"}
 	}
 	if o.Images == nil {
-		o.Images = NewImages()
+		o.Images = NewImages(o.Packages...)
 	}
 	w := &World{o: o, Clock: clock.New(clock.Options{Parallel: o.Parallel, Speed: o.Speed}), internet: internet.New(), saved: new(host.Saved),
 		images: o.Images, hosts: map[string]*host.Host{}, busy: map[string][]*request{}, texts: host.NewTexts(), kinds: newMemo(o.Kinds)}
@@ -68,12 +69,16 @@ func NewWorld(o Options) *World {
 
 // Images are installed operating systems that worlds share.
 type Images struct {
+	further []host.Extra
+
 	mu  sync.Mutex
 	all map[string]*host.Image
 }
 
-// NewImages returns an empty set.
-func NewImages() *Images { return &Images{all: map[string]*host.Image{}} }
+// NewImages returns an empty set. The packages can be had besides those the simulator knows.
+func NewImages(further ...host.Extra) *Images {
+	return &Images{further: further, all: map[string]*host.Image{}}
+}
 
 func (i *Images) get(family string) (*host.Image, error) {
 	i.mu.Lock()
@@ -81,7 +86,7 @@ func (i *Images) get(family string) (*host.Image, error) {
 	if im := i.all[family]; im != nil {
 		return im, nil
 	}
-	im := host.NewImage(family)
+	im := host.NewImage(family, i.further...)
 	if im == nil {
 		return nil, unknown("operating system", family, host.Families())
 	}

@@ -86,7 +86,7 @@ func (p *Proc) aptInstall(flags map[string]string, args []string) int {
 		if w.version != "" {
 			p.Errorf("E: Version '%s' for '%s' was not found\n", w.version, w.name)
 		} else {
-			p.Errorf("E: Unable to locate package %s (the simulator's catalogue is engine/sim/host/catalog.go)\n", w.name)
+			p.Errorf("E: Unable to locate package %s (the simulator does not know every package: `--package NAME=VERSION` adds one)\n", w.name)
 		}
 		return refused
 	}

@@ -93,6 +93,13 @@ func (im *Image) daemons(add func(string, pkg)) {
 		files: append(daemon("/usr/sbin/haproxy", "haproxy"), pkgFile{"/etc/haproxy/haproxy.cfg", "global\n\ndefaults\n", 0o644})})
 	add("2.2.7", pkg{name: "keepalived", units: []string{"keepalived.service"},
 		files: append(daemon("/usr/sbin/keepalived", "keepalived"), pkgFile{"/etc/keepalived/keepalived.conf.sample", "! sample\n", 0o644})})
+	add("1.22.1", pkg{name: "nginx", units: []string{"nginx.service"},
+		files: append(daemon("/usr/sbin/nginx", "nginx"), pkgFile{"/etc/nginx/nginx.conf", "events {}\nhttp { include /etc/nginx/conf.d/*.conf; }\n", 0o644})})
+	server := "nfs-utils"
+	if im.manager == "apt" {
+		server = "nfs-kernel-server"
+	}
+	add("2.6.2", pkg{name: server, units: []string{"nfs-server.service"}, files: daemon("/usr/sbin/rpc.nfsd", "nfs-server")})
 	if im.manager == "apt" {
 		add("1.6.20", pkg{name: "containerd", files: daemon("/usr/bin/containerd", "containerd", "ctr"), units: []string{"containerd.service"}, needs: []string{"runc"}, takes: 4 * time.Second})
 		add("1.1.5", pkg{name: "runc", files: []pkgFile{{"/usr/sbin/runc", "simulated runc version 1.1.5\n", 0o755}}})
@@ -179,7 +186,8 @@ func plainPackages() map[string]string {
 		lrzsz tree psmisc rsync sysstat iotop iftop ca-certificates gnupg gpg apt-transport-https software-properties-common lsb-release yum-utils
 		device-mapper-persistent-data lvm2 epel-release ebtables ethtool iproute iproute2 iptables iptables-services libseccomp libseccomp2 kmod tzdata
 		openssl python3 make gcc ntpdate ntp open-iscsi iscsi-initiator-utils dnf-plugins-core policycoreutils container-selinux bridge-utils nmap-ncat
-		netcat-openbsd cron sudo procps procps-ng util-linux`) {
+		netcat-openbsd cron sudo procps procps-ng util-linux htop nano tmux less lsof strace tcpdump bind-utils dnsutils ncurses-term file xz-utils xz
+		bzip2 which man-db logrotate rsyslog unattended-upgrades dnf-automatic haveged`) {
 		all[name] = "1.0"
 	}
 	return all

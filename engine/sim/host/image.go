@@ -26,6 +26,7 @@ type Image struct {
 	programs map[string]Program
 	base     *base
 	catalog  map[string]*pkg
+	brought  []string  // programs that come with packages of a site
 	buffers  sync.Pool // of *bytes.Buffer
 	versions sync.Map  // of Kubernetes, by repository
 }
@@ -33,8 +34,8 @@ type Image struct {
 // Families are the names of the images there are.
 func Families() []string { return []string{"debian12", "ubuntu24.04", "rocky9", "centos7"} }
 
-// NewImage makes an image of a family; nil when there is none of that name.
-func NewImage(family string) *Image {
+// NewImage makes an image of a family, for which there are further packages; nil when there is none of that name.
+func NewImage(family string, further ...Extra) *Image {
 	var im *Image
 	switch family {
 	case "debian12":
@@ -59,6 +60,9 @@ func NewImage(family string) *Image {
 	im.ID = family
 	im.programs = im.tools()
 	im.catalog = im.packages()
+	for _, e := range further {
+		im.extend(e)
+	}
 	im.base = newBase()
 	im.fill()
 	return im
@@ -68,7 +72,7 @@ func NewImage(family string) *Image {
 func (im *Image) fill() {
 	b := im.base
 	for _, dir := range []string{"/etc", "/root", "/run", "/tmp", "/usr/local/bin", "/usr/local/sbin", "/var/lib", "/var/log", "/opt", "/home", "/etc/sysctl.d",
-		"/etc/modules-load.d", "/etc/systemd/system", "/proc/sys", "/sys/module", "/sys/class/net", "/usr/lib/sysctl.d", "/var/tmp", "/srv", "/mnt"} {
+		"/etc/modules-load.d", "/etc/systemd/system", "/proc/sys", "/sys/module", "/sys/class/net", "/usr/lib/sysctl.d", "/var/tmp", "/srv", "/mnt", "/etc/profile.d"} {
 		b.put(dir, &node{mode: fs.ModeDir | 0o755})
 	}
 	b.put("/tmp", &node{mode: fs.ModeDir | fs.ModeSticky | 0o777})
@@ -117,6 +121,7 @@ func (im *Image) settings() {
 	im.file("/etc/hosts", "127.0.0.1 localhost\n", 0o644)
 	im.file("/etc/resolv.conf", "nameserver 192.168.10.1\n", 0o644)
 	im.file("/etc/sysctl.conf", "# sysctl settings\n", 0o644)
+	im.file("/etc/environment", "", 0o644)
 	im.accounts()
 	im.file("/etc/ssh/sshd_config", "PermitRootLogin prohibit-password\nUseDNS no\n", 0o600)
 	swap := map[string]string{"debian12": "UUID=0c2f", "ubuntu24.04": "/swap.img", "rocky9": "/dev/mapper/rl-swap", "centos7": "/dev/mapper/centos-swap"}[im.ID]
@@ -125,6 +130,7 @@ func (im *Image) settings() {
 	if im.manager == "apt" {
 		im.file("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 localhost.localdomain localhost\n", 0o644)
 		im.file("/etc/timezone", "Etc/UTC\n", 0o644)
+		im.base.put("/etc/apt/apt.conf.d", &node{mode: fs.ModeDir | 0o755})
 		im.base.put("/etc/localtime", &node{mode: fs.ModeSymlink | 0o777, target: "/usr/share/zoneinfo/Etc/UTC"})
 		im.file("/etc/apt/sources.list.d/"+os.ID+".sources", "Types: deb\nURIs: http://debian.example.org/debian\nSuites: "+os.Code+"\nComponents: main\n", 0o644)
 		return
@@ -163,7 +169,7 @@ func (im *Image) kernelFiles() {
 
 // notInstalled are the programs that come with packages that are not there at first.
 func (im *Image) notInstalled() []string {
-	names := []string{"haproxy", "keepalived", "ipvsadm", "ipset", "containerd", "ctr", "crictl", "nerdctl", "docker"}
+	names := append([]string{"haproxy", "keepalived", "nginx", "ipvsadm", "ipset", "containerd", "ctr", "crictl", "nerdctl", "docker"}, im.brought...)
 	for name := range im.programs {
 		foreign := map[string]bool{"apt-get": true, "apt-cache": true, "apt-mark": true, "dpkg": true, "dpkg-deb": true, "dpkg-query": true}[name]
 		red := map[string]bool{"dnf": true, "yum": true, "rpm": true, "setenforce": true, "getenforce": true, "nmcli": true}[name]

@@ -144,7 +144,7 @@ func (t *transaction) unmatched(wanted []want, yum bool) int {
 	}
 	switch {
 	case bad > 0 && !yum:
-		return t.Fail("Error: Unable to find a match (the simulator's catalogue is engine/sim/host/catalog.go)")
+		return t.Fail("Error: Unable to find a match (the simulator does not know every package: `--package NAME=VERSION` adds one)")
 	case bad == len(wanted) && bad > 0:
 		return t.Fail("Error: Nothing to do")
 	}

@@ -18,7 +18,7 @@ func (im *Image) tools() map[string]Program {
 		"shutdown": shutdown, "reboot": shutdown, "true": quiet(0), "false": func(*Proc) int { return 1 }, "sync": quiet(0),
 		"apt-get": aptGet, "apt-cache": aptCache, "apt-mark": aptMark, "dpkg": dpkg, "dpkg-deb": dpkgDeb, "dpkg-query": dpkgQuery,
 		"dnf": dnf, "yum": dnf, "rpm": rpm,
-		"haproxy": haproxy, "keepalived": quiet(0), "ipvsadm": quiet(0), "ipset": quiet(0),
+		"haproxy": haproxy, "nginx": nginx, "keepalived": quiet(0), "ipvsadm": quiet(0), "ipset": quiet(0),
 		"docker": dockerTool, "containerd": containerd, "ctr": ctr, "crictl": crictl, "ip": ipTool, "uname": uname, "diff": quiet(0),
 	}
 }
