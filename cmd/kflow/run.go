@@ -87,7 +87,7 @@ func (a *app) runCommand() *cobra.Command {
 	c.Flags().BoolVar(&simulate, "simulate", false, "carry it out on simulated hosts (kflow simulate can do more)")
 	c.Flags().StringVar(&cfg.Plan, "plan", "", "carry out the plan in `FILE`; refused where the playbook has changed, or a host would now be changed otherwise")
 	a.rehearsalFlags(c, &r)
-	for _, name := range []string{"hosts", "seed", "os", "fault"} {
+	for _, name := range []string{"hosts", "seed", "os", "package", "fault"} {
 		f := c.Flags().Lookup(name)
 		f.Usage = "with --simulate: " + f.Usage
 	}
