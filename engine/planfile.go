@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/kflow/kflow/engine/checkpoint"
@@ -40,7 +43,10 @@ func (p *Project) SavePlan(file string, list []Planned, now time.Time) error {
 		return err
 	}
 	text = append(text, '\n')
-	return writeWhole(file, bytes.Replace(text, []byte(noSum), []byte(sumOf(text)), 1))
+	if err := writeWhole(file, bytes.Replace(text, []byte(noSum), []byte(sumOf(text)), 1)); err != nil {
+		return unwritten(file, err)
+	}
+	return nil
 }
 
 // noSum stands where the sum will be.
@@ -51,17 +57,33 @@ func sumOf(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// writeWhole writes a file so that a reader sees all of it or what was there before.
+// writeWhole writes a file so that a reader sees all of it or what was there before. A device or a pipe (/dev/stdout, or what
+// a shell makes of >(..)) is written to.
 func writeWhole(file string, text []byte) error {
+	if st, err := os.Stat(file); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+		return os.WriteFile(file, text, 0)
+	}
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		file = target // the link stays one
+	}
 	f, err := whole.Create(file)
 	if err != nil {
 		return err
 	}
 	defer f.Discard()
 	if _, err := f.Write(text); err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
+		return err
 	}
 	return f.Commit()
+}
+
+// unwritten says which file can't be written, rather than the one beside it that would have taken its place.
+func unwritten(file string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return fmt.Errorf("the plan can't be written to %s: %w", file, err)
 }
 
 // openPlan reads the plan that is to be carried out, and takes over how it was asked for.

@@ -2,10 +2,16 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/kflow/kflow/engine"
 	"github.com/kflow/kflow/engine/event"
@@ -132,5 +138,49 @@ func want(t *testing.T, err error, text, help string) {
 	}
 	if !strings.Contains(fmt.Sprint(err), text) || !strings.Contains(got, help) {
 		t.Errorf("%v (%s), want %q (%q)", err, got, text, help)
+	}
+}
+
+// TestWhereAPlanIsWritten: to files, and through links and pipes; nothing else is put in the place of what is there.
+func TestWhereAPlanIsWritten(t *testing.T) {
+	f := newFolder(t)
+	p := f.open(f.config())
+	list, err := p.Plan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	save := func(name string) error { return p.SavePlan(filepath.Join(f.dir, name), list, time.Unix(0, 0)) }
+	f.write("file", "old")
+	if err := errors.Join(os.Symlink("file", filepath.Join(f.dir, "link")), syscall.Mkfifo(filepath.Join(f.dir, "pipe"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := save("link"); err != nil {
+		t.Fatal(err)
+	}
+	if to, err := os.Readlink(filepath.Join(f.dir, "link")); err != nil || to != "file" {
+		t.Errorf("the link is %q: %v", to, err)
+	}
+	whole, err := os.ReadFile(filepath.Join(f.dir, "file"))
+	if err != nil || !strings.Contains(string(whole), "kflow_plan") {
+		t.Fatalf("%v: %s", err, whole)
+	}
+	piped := make(chan string)
+	go func() {
+		text, _ := os.ReadFile(filepath.Join(f.dir, "pipe"))
+		piped <- string(text)
+	}()
+	if err := save("pipe"); err != nil {
+		t.Fatal(err)
+	}
+	if text := <-piped; text != string(whole) {
+		t.Errorf("through a pipe came %q", text)
+	}
+	if st, err := os.Lstat(filepath.Join(f.dir, "pipe")); err != nil || st.Mode().Type() != fs.ModeNamedPipe {
+		t.Errorf("the pipe is now %v: %v", st, err)
+	}
+	for _, name := range []string{"host", "none/plan"} {
+		if err := save(name); err == nil || !strings.Contains(err.Error(), "the plan can't be written to "+filepath.Join(f.dir, name)+": ") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -43,8 +43,12 @@ func Name(target string) string {
 	return filepath.Join(filepath.Dir(target), "."+base+".kflow-"+rand.Text())
 }
 
-// Create makes a file that will take the place of target.
+// Create makes a file that will take the place of target. What is there already must be a file: a device or a pipe would be
+// gone for all who use it.
 func Create(target string) (*File, error) {
+	if st, err := os.Stat(target); err == nil && !st.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "replace", Path: target, Err: errors.New("it is there, and no regular file")}
+	}
 	fd, err := unix.Open(filepath.Dir(target), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return createNamed(target)

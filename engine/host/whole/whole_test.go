@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -63,11 +64,11 @@ func TestAFileAppearsWhole(t *testing.T) {
 func TestAFileThatCanNotTakeItsPlaceIsGone(t *testing.T) {
 	dir := t.TempDir()
 	target := filepath.Join(dir, "sub")
-	if err := os.MkdirAll(filepath.Join(target, "x"), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	f, err := Create(target)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(target, "x"), 0o700); err != nil { // somebody makes it meanwhile
 		t.Fatal(err)
 	}
 	if err := f.Commit(); err == nil {
@@ -126,5 +127,23 @@ func TestOnlyWhatDeadWritersLeftIsSwept(t *testing.T) {
 	}
 	if !expired(time.Now().Add(-2*linkAge)) || expired(time.Now()) {
 		t.Error("links are told apart by their age")
+	}
+}
+
+// TestWhatIsNoFileStays: a device, a pipe or a directory is not replaced, and nothing is left beside it.
+func TestWhatIsNoFileStays(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.Mkdir(filepath.Join(dir, "sub"), 0o700), os.Symlink("pipe", filepath.Join(dir, "link"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"pipe", "sub", "link"} {
+		if f, err := Create(filepath.Join(dir, name)); err == nil {
+			f.Discard()
+			t.Errorf("%s would be replaced", name)
+		}
+	}
+	if got := names(t, dir); got != "link pipe sub" {
+		t.Errorf("left: %s", got)
 	}
 }
