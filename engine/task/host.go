@@ -130,8 +130,24 @@ func (c Command) Streamed() Command {
 	return c
 }
 
-// String is the command line for people.
-func (c Command) String() string { return strings.Join(c.Argv, " ") }
+// String is the command line for people, as a shell would take it.
+func (c Command) String() string { return Line(c.Argv) }
+
+// Line writes program and arguments as a shell would take them.
+func Line(argv []string) string {
+	var b strings.Builder
+	for i, arg := range argv {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		if arg != "" && !strings.ContainsAny(arg, " \t\n'\"$`\\|&;<>()*?[]{}~#!") {
+			b.WriteString(arg)
+			continue
+		}
+		b.WriteString("'" + strings.ReplaceAll(arg, "'", `'\''`) + "'")
+	}
+	return b.String()
+}
 
 // Output is what a program said.
 type Output struct {

@@ -193,6 +193,14 @@ func (p *Command) boundary(s string) int {
 	return last
 }
 
+// line is a command line for people; what is given to a shell is one already.
+func (p *Command) line(argv []string) string {
+	if p.Shell && len(argv) == 1 {
+		return argv[0]
+	}
+	return task.Line(argv)
+}
+
 func (p *Command) command(argv []string) task.Command {
 	if p.Shell && len(argv) == 1 {
 		argv = []string{"/bin/sh", "-c", argv[0]}
@@ -243,7 +251,7 @@ func (p *Command) effect(ctx context.Context, h task.Host) error {
 	}
 	guard := "its guard"
 	if !p.Secret {
-		guard = "`" + strings.Join(p.Unless, " ") + "`"
+		guard = "`" + p.line(p.Unless) + "`"
 	}
 	return task.Failf("%s has ended, and %s still says that there is something to do", p.name(), guard).
 		WithHint("unless must succeed once the command has run: try both on the host; a service may need a moment (a `wait-for` after it, and `retry`)")
