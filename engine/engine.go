@@ -189,10 +189,7 @@ func (p *Project) inventory(pb *playbook.Playbook, found *diag.List) *inventory.
 	if p.cfg.Stage != nil {
 		return p.staged(pb, found)
 	}
-	file := p.cfg.Inventory
-	if file == "" {
-		file = pb.Inventory
-	}
+	file, at := p.inventoryFile(pb)
 	if file == "" {
 		if !p.cfg.Sketch {
 			found.Errorf(pb.Pos, "no inventory: the playbook names none").Hintf("give one with -i, or write `inventory: FILE` into the playbook")
@@ -200,12 +197,20 @@ func (p *Project) inventory(pb *playbook.Playbook, found *diag.List) *inventory.
 		return &inventory.Inventory{}
 	}
 	p.cfg.Inventory = file
-	inv, diags := inventory.Load(file, os.ReadFile)
+	inv, diags := inventory.Load(file, at, os.ReadFile)
 	found.Extend(diags)
 	if inv == nil {
 		return &inventory.Inventory{}
 	}
 	return inv
+}
+
+// inventoryFile is the file of the inventory, and where it is named: -i, else the playbook.
+func (p *Project) inventoryFile(pb *playbook.Playbook) (string, diag.Pos) {
+	if p.cfg.Inventory != "" {
+		return p.cfg.Inventory, diag.Pos{File: "-i"}
+	}
+	return pb.Inventory, pb.InventoryAt
 }
 
 func (p *Project) weights() func(string) float64 {

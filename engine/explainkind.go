@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/kflow/kflow/engine/diag"
 	"github.com/kflow/kflow/engine/inventory"
 	"github.com/kflow/kflow/engine/plan"
 	"github.com/kflow/kflow/engine/playbook"
@@ -33,7 +34,7 @@ func exampleTouches(ctx context.Context, kinds *task.Registry, k task.Kind, e ta
 		return nil, nil // a template, or another file that the example names: what it holds does not matter
 	}
 	pb, _, found := playbook.Load(ctx, "example.yaml", playbook.Options{Kinds: kinds, Read: read})
-	inv, _ := inventory.Load("hosts.yaml", read)
+	inv, _ := inventory.Load("hosts.yaml", diag.Pos{}, read)
 	if pb == nil || inv == nil || found.HasErrors() {
 		return all
 	}

@@ -65,13 +65,10 @@ func (p *Project) Tasks() []TaskInfo {
 // staged replaces the inventory by the one of the stage.
 func (p *Project) staged(pb *playbook.Playbook, found *diag.List) *inventory.Inventory {
 	var base *inventory.Inventory
-	file := p.cfg.Inventory
-	if file == "" {
-		file = pb.Inventory
-	}
+	file, at := p.inventoryFile(pb)
 	if _, err := os.Stat(file); file != "" && (err == nil || p.cfg.Inventory != "") {
 		var diags diag.List
-		base, diags = inventory.Load(file, os.ReadFile)
+		base, diags = inventory.Load(file, at, os.ReadFile)
 		found.Extend(diags)
 		if found.HasErrors() {
 			return &inventory.Inventory{}

@@ -43,8 +43,8 @@ func (a *app) explainCommand() *cobra.Command {
 			return a.showExplanation(x, output)
 		},
 	}
-	c.Flags().StringVar(&run, "run", engine.Latest, "id of the run, or its beginning")
-	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	c.Flags().StringVar(&run, "run", engine.Latest, "`RUN`: its id, or the beginning of it")
+	c.Flags().StringVarP(&output, "output", "o", "text", "`FORMAT`: text or json")
 	return c
 }
 

@@ -45,6 +45,12 @@ func (a *app) root() *cobra.Command {
 		Long: "Carries out playbooks: checked before anything is touched, on all hosts at once, resumable.\n\n" +
 			"Exit codes: 0 all is well, 1 command line, playbook or inventory is wrong, 2 a plan has changes, 3 tasks failed, 4 a host was\n" +
 			"unreachable, 5 another run holds the inventory or a host, 130 interrupted. After 3, 4 and 130: kflow resume.",
+		Example: `  kflow simulate playbooks/ha-containerd.yaml         # rehearse it: no hosts, no root, no network
+  kflow validate site.yaml                            # check it
+  kflow plan site.yaml                                # what would change; exit code 2 when something would
+  kflow run site.yaml                                 # carry it out
+  kflow resume                                        # go on after a failure, Ctrl-C or kill -9
+  kflow explain file                                  # what a kind of task can do`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version,
@@ -52,6 +58,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.state, "state", os.Getenv("KFLOW_STATE"), "`DIR` of runs, locks and history (default: ~/.local/state/kflow; $KFLOW_STATE)")
 	root.AddCommand(a.runCommand(), a.simulateCommand(), a.planCommand(), a.resumeCommand(), a.runsCommand(), a.graphCommand(), a.validateCommand(),
 		a.schemaCommand(), a.explainCommand(), a.versionCommand(), a.agentCommand())
+	helpful(root)
 	return root
 }
 

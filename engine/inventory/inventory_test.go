@@ -48,7 +48,7 @@ func TestLoad(t *testing.T) {
 }
 
 func describe(file string, text []byte) string {
-	inv, l := Load(file, func(string) ([]byte, error) { return text, nil })
+	inv, l := Load(file, diag.Pos{File: "-i"}, func(string) ([]byte, error) { return text, nil })
 	var b bytes.Buffer
 	diag.Write(&b, l.Sorted(), func(string) []byte { return text })
 	if l.HasErrors() {

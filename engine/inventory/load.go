@@ -1,6 +1,8 @@
 package inventory
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"regexp"
@@ -18,12 +20,17 @@ const MaxHosts = 100_000
 // minSecret is the least length of a secret value: a shorter one can't be masked.
 const minSecret = 6
 
-// Load reads an inventory. It is nil when the file can't be read at all; it is complete when the list has no errors.
-func Load(file string, read func(string) ([]byte, error)) (*Inventory, diag.List) {
+// Load reads an inventory. It is nil when the file can't be read at all; it is complete when the list has no errors. at is
+// where the file is named.
+func Load(file string, at diag.Pos, read func(string) ([]byte, error)) (*Inventory, diag.List) {
 	var diags diag.List
 	text, err := read(file)
 	if err != nil {
-		diags.Errorf(diag.Pos{File: file}, "can't read the inventory: %v", err)
+		why := err
+		if e := (*fs.PathError)(nil); errors.As(err, &e) {
+			why = e.Err
+		}
+		diags.Errorf(at, "can't read the inventory %s: %v", file, why)
 		return nil, diags
 	}
 	return Parse(file, text)

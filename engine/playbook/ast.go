@@ -16,7 +16,8 @@ type Playbook struct {
 	Pos         diag.Pos // of its first key
 	Name        string
 	Description string
-	Inventory   string // path of the inventory to use when none is given, resolved; "" = none
+	Inventory   string   // path of the inventory to use when none is given, resolved; "" = none
+	InventoryAt diag.Pos // where it is named
 	Groups      []*Group
 	Inputs      Inputs
 	Confirm     *Value // question before a destructive run; nil = none

@@ -24,7 +24,7 @@ func (l *loader) head(pb *Playbook, root *syntax.Node) {
 	}
 	if n := f.Get("inventory"); n != nil {
 		if path := f.Text("inventory"); path != "" {
-			pb.Inventory = l.relative(n, path)
+			pb.Inventory, pb.InventoryAt = l.relative(n, path), n.Pos()
 		}
 	}
 	l.groups(pb, f.Get("groups"))

@@ -92,7 +92,7 @@ func check(t testing.TB, file string, files map[string][]byte) (*plan.Plan, diag
 	if found.HasErrors() {
 		return nil, found
 	}
-	inv, diags := inventory.Load("hosts.yaml", func(string) ([]byte, error) { return []byte(hosts), nil })
+	inv, diags := inventory.Load("hosts.yaml", diag.Pos{}, func(string) ([]byte, error) { return []byte(hosts), nil })
 	found.Extend(diags)
 	values, diags := pb.Inputs.Merge()
 	found.Extend(diags)
