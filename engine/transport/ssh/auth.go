@@ -29,17 +29,11 @@ type keyring struct {
 
 	mu     sync.Mutex
 	files  map[string]*keyFile
-	agents map[string]*agentConn // by socket
-}
-
-type agentConn struct {
-	conn   net.Conn
-	client agent.ExtendedAgent
-	silent error // it was waited for in vain, and is not asked again
+	silent map[string]error // agents that were waited for in vain, by socket: they are not asked again
 }
 
 func newKeyring(o Options) *keyring {
-	k := &keyring{files: map[string]*keyFile{}, agents: map[string]*agentConn{}}
+	k := &keyring{files: map[string]*keyFile{}, silent: map[string]error{}}
 	k.ask = serialised(o.Ask)
 	return k
 }
@@ -59,17 +53,6 @@ func serialised(ask func(context.Context, Question) (string, error)) func(contex
 	}
 }
 
-func (k *keyring) close() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var errs []error
-	for _, a := range k.agents {
-		errs = append(errs, a.conn.Close())
-	}
-	clear(k.agents)
-	return errors.Join(errs...)
-}
-
 // offer is a key to log in with, and its name for people.
 type offer struct {
 	signer gossh.Signer
@@ -78,9 +61,9 @@ type offer struct {
 
 // offers are the keys for a host, in the order in which they are tried: those the settings name (through the agent where
 // it has them), then the others of the agent, then the default files. Hosts refuse a login after some keys (MaxAuthTries,
-// 6 as a rule), so the named ones come first. notes say which keys could not be used.
-func (k *keyring) offers(s *settings) (out []offer, notes []string) {
-	inAgent, err := k.fromAgent(s.agentSock)
+// 6 as a rule), so the named ones come first. notes say which keys could not be used. done gives them back.
+func (k *keyring) offers(s *settings) (out []offer, notes []string, done func()) {
+	inAgent, done, err := k.fromAgent(s.agentSock)
 	if err != nil {
 		notes = append(notes, "ssh-agent: "+err.Error())
 	}
@@ -101,71 +84,79 @@ func (k *keyring) offers(s *settings) (out []offer, notes []string) {
 			continue
 		}
 		i := slices.IndexFunc(inAgent, func(o offer) bool { return sameKey(o.signer.PublicKey(), f.public) })
-		if i >= 0 {
+		switch {
+		case used(f.public):
+		case i >= 0:
 			out = append(out, inAgent[i])
-		} else if f.signer != nil && !used(f.public) {
+		case f.signer != nil:
 			out = append(out, offer{f.signer, file})
 		}
 	}
 	if s.onlyKeys {
-		return out, notes
+		return out, notes, done
 	}
 	for _, o := range inAgent {
 		if !used(o.signer.PublicKey()) {
 			out = append(out, o)
 		}
 	}
-	return out, notes
+	return out, notes, done
 }
 
 func sameKey(a, b gossh.PublicKey) bool {
 	return a != nil && b != nil && string(a.Marshal()) == string(b.Marshal())
 }
 
-// agentPatience is how long ssh-agent may take to list its keys: one that was forwarded over a connection that is dead
-// never does.
-const agentPatience = 5 * time.Second
+const (
+	// agentPatience is how long ssh-agent may take to list its keys: one that was forwarded over a connection that is dead
+	// never does.
+	agentPatience = 5 * time.Second
+	// signPatience is how long it may take to sign: a person may have to touch something, once for each host.
+	signPatience = 10 * time.Minute
+)
 
-// ask lists the keys. To sign may take longer: a person may have to touch something.
-func (a *agentConn) ask() (keys []*agent.Key, signers []gossh.Signer, err error) {
-	if err := a.conn.SetDeadline(time.Now().Add(agentPatience)); err != nil {
-		return nil, nil, err
-	}
-	keys, err = a.client.List()
-	if err == nil {
-		signers, err = a.client.Signers()
-	}
-	if err != nil && strings.Contains(err.Error(), "timeout") { // its client wraps no error
-		a.silent = fmt.Errorf("no answer within %v at %s", agentPatience, a.conn.RemoteAddr())
-		return nil, nil, a.silent
-	}
-	return keys, signers, errors.Join(err, a.conn.SetDeadline(time.Time{}))
-}
-
-func (k *keyring) fromAgent(socket string) ([]offer, error) {
+// fromAgent are the keys in ssh-agent. Each login has a connection of its own to it, until done is called: while a person is
+// asked whether one may use a key the others need not wait for that.
+func (k *keyring) fromAgent(socket string) (keys []offer, done func(), err error) {
+	done = func() {}
 	if socket == "" || socket == "none" {
-		return nil, nil
+		return nil, done, nil
 	}
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	a := k.agents[socket]
-	if a == nil {
-		conn, err := net.DialTimeout("unix", socket, agentPatience)
-		if err != nil {
-			return nil, err
-		}
-		a = &agentConn{conn: conn, client: agent.NewClient(conn)}
-		k.agents[socket] = a
-	}
-	if a.silent != nil {
-		return nil, a.silent
-	}
-	keys, signers, err := a.ask()
+	err = k.silent[socket]
+	k.mu.Unlock()
 	if err != nil {
-		a.conn.Close()
-		if a.silent == nil { // the next dial finds the one that was started instead
-			delete(k.agents, socket)
-		}
+		return nil, done, err
+	}
+	conn, err := net.DialTimeout("unix", socket, agentPatience)
+	if err != nil {
+		return nil, done, err
+	}
+	keys, err = listKeys(conn)
+	if err == nil {
+		return keys, func() { conn.Close() }, nil
+	}
+	conn.Close()
+	if strings.Contains(err.Error(), "timeout") { // its client wraps no error
+		err = fmt.Errorf("no answer within %v at %s", agentPatience, socket)
+		k.mu.Lock()
+		k.silent[socket] = err
+		k.mu.Unlock()
+	}
+	return nil, done, err
+}
+
+func listKeys(conn net.Conn) ([]offer, error) {
+	if err := conn.SetDeadline(time.Now().Add(agentPatience)); err != nil {
+		return nil, err
+	}
+	client := agent.NewClient(conn)
+	keys, err := client.List()
+	if err != nil {
+		return nil, err
+	}
+	signers, err := client.Signers()
+	if err != nil {
 		return nil, err
 	}
 	out := make([]offer, 0, len(signers))
@@ -176,7 +167,7 @@ func (k *keyring) fromAgent(socket string) ([]offer, error) {
 		}
 		out = append(out, offer{s, name})
 	}
-	return out, nil
+	return out, conn.SetDeadline(time.Now().Add(signPatience))
 }
 
 // keyFile is a private key; signer is nil when only its public part could be read (the agent may have the private one).
@@ -306,14 +297,17 @@ func (l *lockedKey) unlock() (gossh.AlgorithmSigner, error) {
 	return l.signer, l.err
 }
 
-// watched is a signer that stops the clock of a handshake while a person is asked, and notes that it was used.
+// watched is a signer that stops the clock of a handshake while it signs: it may ask a person, who may have to find a
+// passphrase or a token first.
 type watched struct {
 	gossh.AlgorithmSigner
 	clock *deadline
 }
 
 func (w *watched) Sign(rand io.Reader, data []byte) (*gossh.Signature, error) {
-	return w.SignWithAlgorithm(rand, data, w.PublicKey().Type())
+	w.clock.pause()
+	defer w.clock.resume()
+	return w.AlgorithmSigner.Sign(rand, data)
 }
 
 func (w *watched) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*gossh.Signature, error) {
@@ -327,8 +321,8 @@ func methods(s *settings, offers []offer, clock *deadline) []gossh.AuthMethod {
 	signers := make([]gossh.Signer, len(offers))
 	for i, o := range offers {
 		signers[i] = o.signer
-		if locked, ok := o.signer.(*lockedKey); ok {
-			signers[i] = &watched{locked, clock}
+		if as, ok := o.signer.(gossh.AlgorithmSigner); ok {
+			signers[i] = &watched{as, clock}
 		}
 	}
 	out := []gossh.AuthMethod{gossh.PublicKeys(signers...)}

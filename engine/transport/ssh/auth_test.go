@@ -128,21 +128,7 @@ func TestALockedKeyWithNobodyToAsk(t *testing.T) {
 func TestKeysOfTheAgent(t *testing.T) {
 	l := newLab(t)
 	ring := agent.NewKeyring()
-	socket := filepath.Join(l.dir, "agent")
-	ln, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go agent.ServeAgent(ring, c)
-		}
-	}()
+	socket := serveAgent(t, l, ring)
 	add := func(comment string) (file string) {
 		file, pub := clientKey(t, l.dir, "")
 		pem, _ := os.ReadFile(file)
@@ -171,7 +157,8 @@ func TestKeysOfTheAgent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		offers, notes := d.keys.offers(s)
+		offers, notes, done := d.keys.offers(s)
+		done()
 		var names []string
 		for _, o := range offers {
 			names = append(names, o.name)
@@ -214,7 +201,7 @@ func TestAnAgentThatDoesNotAnswerIsPassedOverOnce(t *testing.T) {
 	k := newKeyring(Options{})
 	for i, limit := range []time.Duration{2 * agentPatience, time.Second} {
 		start := time.Now()
-		offers, err := k.fromAgent(socket)
+		offers, _, err := k.fromAgent(socket)
 		if err == nil || !strings.Contains(err.Error(), "no answer within") || len(offers) > 0 || time.Since(start) > limit {
 			t.Errorf("%d: %v, %v after %v", i, offers, err, time.Since(start))
 		}

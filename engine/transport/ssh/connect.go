@@ -137,7 +137,8 @@ func (d *Dialer) handshake(ctx context.Context, s *settings, via *gossh.Client, 
 	nc = heard
 	limit := fmt.Errorf("no answer within %v", s.timeout)
 	clock := newDeadline(ctx, nc, s.timeout, limit)
-	offers, notes := d.keys.offers(s)
+	offers, notes, done := d.keys.offers(s)
+	defer done()
 	var keyErr error
 	cfg := &gossh.ClientConfig{
 		User:              s.user,

@@ -164,8 +164,8 @@ func (d *Dialer) Dial(ctx context.Context, t transport.Target) (transport.Conn, 
 	return c, nil
 }
 
-// Close gives up the connection to ssh-agent. Jump hosts are left when the last connection through them is closed.
-func (d *Dialer) Close() error { return d.keys.close() }
+// Close ends the use of the Dialer. Jump hosts are left when the last connection through them is closed.
+func (d *Dialer) Close() error { return nil }
 
 // open reaches a host and starts the agent. The error is an *Unreachable or the cause of ctx.
 func (d *Dialer) open(ctx context.Context, t transport.Target) (*live, error) {
