@@ -28,7 +28,7 @@ func (c *Cluster) leaf(now time.Time) (string, error) {
 
 // renew makes the certificates of this host anew; what runs has the old ones until it is started again.
 func (a *adm) renew(alpha bool) int {
-	if minor := number(versionOf(a.h, "kubeadm"), `^1\.(\d+)`); alpha != (minor < 20) {
+	if minor := minorOf(versionOf(a.h, "kubeadm")); alpha != (minor < 20) {
 		return a.Fail("unknown command \"certs\" for \"kubeadm\"")
 	}
 	p := a.n.planeOf(a.h.Name)

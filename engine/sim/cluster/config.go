@@ -16,7 +16,7 @@ func (a *adm) configure() int {
 	if a.config = a.h.Text(file); a.config == "" {
 		return a.Fail("unable to read config from %q: open %s: no such file or directory", file, file)
 	}
-	minor := number(versionOf(a.h, "kubeadm"), `^1\.(\d+)`)
+	minor := minorOf(versionOf(a.h, "kubeadm"))
 	for _, doc := range strings.Split(a.config, "\n---\n") {
 		api, ok := strings.CutPrefix(field(doc, "apiVersion"), "kubeadm.k8s.io/")
 		if !ok {
@@ -29,7 +29,7 @@ func (a *adm) configure() int {
 				api, field(doc, "kind"), last)
 		}
 	}
-	wanted := number(field(documentOf(a.config, "ClusterConfiguration"), "kubernetesVersion"), `v?1\.(\d+)`)
+	wanted := minorOf(field(documentOf(a.config, "ClusterConfiguration"), "kubernetesVersion"))
 	if wanted > 0 && wanted < minor-1 {
 		return a.Fail("this version of kubeadm only supports deploying clusters with the control plane version >= 1.%d.0. Current version: %s", minor-1, a.version())
 	}

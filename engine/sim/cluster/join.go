@@ -133,7 +133,7 @@ func (n *Network) register(c *Cluster, name string, h *host.Host, control bool) 
 	x.version = version
 	if control && !x.control {
 		x.control = true
-		x.marked(number(version, `v1\.(\d+)`))
+		x.marked(minorOf(version))
 	}
 }
 
@@ -272,7 +272,7 @@ func (a *adm) joinEtcd(c *Cluster) int {
 		a.n.mu.Unlock()
 		const fails = "error execution phase control-plane-join/etcd: error creating local etcd static pod manifest file: "
 		switch {
-		case another && number(c.version, `v1\.(\d+)`) < learners:
+		case another && minorOf(c.version) < learners:
 			return a.Fail(fails + "etcdserver: unhealthy cluster")
 		case another:
 			return a.Fail(fails + "etcdserver: too many learner members in cluster")

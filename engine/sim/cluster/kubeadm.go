@@ -109,7 +109,7 @@ func (a *adm) images() int {
 // imagesOf are the images of a control plane.
 func imagesOf(version, repository string) []string {
 	version = "v" + strings.TrimPrefix(version, "v")
-	minor := number(version, `v1\.(\d+)`)
+	minor := minorOf(version)
 	own := repository == ""
 	switch {
 	case own && minor < 25:

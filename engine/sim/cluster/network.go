@@ -22,7 +22,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -45,6 +44,7 @@ type Network struct {
 	planes   map[string]*plane     // control planes by host
 	clusters []*Cluster
 	names    hostsFiles
+	sides    sync.Map // of the text of a configuration of keepalived: its keepalived; of haproxy: its balancer
 }
 
 // New returns a network without hosts.
@@ -238,63 +238,4 @@ func (n *Network) lookUp(from *host.Host, name string) (*host.Host, end) {
 		return nil, nowhere
 	}
 	return nil, internet
-}
-
-// balance finds what haproxy of a host forwards a port to.
-func (n *Network) balance(to *host.Host, port string) (*plane, end) {
-	if !balances(to, port) {
-		return nil, refused
-	}
-	config := to.Text("/etc/haproxy/haproxy.cfg")
-	for _, m := range regexp.MustCompile(`(?m)^\s*server\s+\S+\s+([^\s:]+):(\d+)`).FindAllStringSubmatch(config, -1) {
-		back := n.Host(m[1])
-		if back == nil || n.Down(back.Name) {
-			continue
-		}
-		if p := n.planeOf(back.Name); p != nil && p.port == m[2] && n.up(p) && n.healthy(p) {
-			return p, open
-		}
-	}
-	return nil, reset
-}
-
-// claim is how long a keepalived needs to take an address after its start, or after another has lost it.
-const claim = 4 * time.Second
-
-// Holds tells whether the keepalived of a host holds an address.
-func (n *Network) Holds(name, address string) bool {
-	h := n.holder(address)
-	return h != nil && h.Name == name
-}
-
-// holder is the host whose keepalived holds an address.
-func (n *Network) holder(address string) *host.Host {
-	n.mu.Lock()
-	var all []*host.Host
-	for name, h := range n.balanced {
-		if !n.down[name] {
-			all = append(all, h)
-		}
-	}
-	n.mu.Unlock()
-	var best *host.Host
-	most := -1 << 30
-	for _, h := range all {
-		on, since := h.Active("keepalived")
-		config := h.Text("/etc/keepalived/keepalived.conf")
-		if !strings.Contains(config, address) {
-			continue
-		}
-		if !on || h.Now().Sub(since) < claim || !regexp.MustCompile(`(?m)^\s*`+regexp.QuoteMeta(address)+`(/|\s|$)`).MatchString(config) {
-			continue
-		}
-		p := number(config, `(?m)^\s*priority\s+(-?\d+)`)
-		if on, _ := h.Active("haproxy"); !on {
-			p += number(config, `(?m)^\s*weight\s+(-?\d+)`)
-		}
-		if p > most || p == most && h.Name < best.Name {
-			best, most = h, p
-		}
-	}
-	return best
 }

@@ -19,7 +19,7 @@ const (
 // noShim is the minor version from which the kubelet does not speak to Docker by itself.
 const noShim = 24
 
-func (a *adm) minor() int { return number(a.version(), `1\.(\d+)`) }
+func (a *adm) minor() int { return minorOf(a.version()) }
 
 // given is the socket that the call names; "" when it names none.
 func (a *adm) given() string {
@@ -62,7 +62,7 @@ func (a *adm) runtime() string {
 	switch {
 	case !on || a.socket() != dockershim && !a.h.Exists(a.socket()):
 		return "container runtime is not running: " + a.socket()
-	case unit == "containerd" && regexp.MustCompile(`disabled_plugins\s*=\s*\[[^\]]*cri`).MatchString(a.h.StartedWith(unit)):
+	case unit == "containerd" && criOff.MatchString(a.h.StartedWith(unit)):
 		return "container runtime is not running: rpc error: code = Unimplemented desc = unknown service runtime.v1.RuntimeService"
 	}
 	return ""
@@ -78,7 +78,10 @@ func unitOf(socket string) string {
 	return "containerd"
 }
 
-var systemdCgroup = regexp.MustCompile(`SystemdCgroup\s*=\s*true`)
+var (
+	systemdCgroup = regexp.MustCompile(`SystemdCgroup\s*=\s*true`)
+	criOff        = regexp.MustCompile(`disabled_plugins\s*=\s*\[[^\]]*cri`)
+)
 
 // runtimeCgroups is the cgroup driver of the runtime behind a socket, as it was told when it started.
 func runtimeCgroups(h *host.Host, socket string) string {
@@ -122,7 +125,7 @@ func podsRun(h *host.Host) (bool, time.Time) {
 // asksRuntime tells whether the kubelet takes the driver from the runtime: from 1.31 on, and from runtimes that tell.
 func asksRuntime(h *host.Host, socket string) bool {
 	const gate = 31
-	return number(versionOf(h, "kubelet"), `^1\.(\d+)`) >= gate && (unitOf(socket) != "containerd" || strings.HasPrefix(h.Version("containerd"), "2"))
+	return minorOf(versionOf(h, "kubelet")) >= gate && (unitOf(socket) != "containerd" || strings.HasPrefix(h.Version("containerd"), "2"))
 }
 
 // preflight are the checks before init and join.
@@ -145,7 +148,7 @@ func (a *adm) preflight(control bool) bool {
 			"/proc/sys/net/bridge/bridge-nf-call-iptables does not exist or is not set to 1")
 	}
 	check("FileExisting-conntrack", a.h.Which("conntrack") != "", "conntrack not found in system path")
-	kubelet := number(versionOf(a.h, "kubelet"), `^1\.(\d+)`)
+	kubelet := minorOf(versionOf(a.h, "kubelet"))
 	check("KubeletVersion", kubelet <= a.minor(), "the kubelet version is higher than the control plane version. This is not a supported version skew and may lead to a malfunctional cluster")
 	files := []string{kubernetesDir + "kubelet.conf"}
 	if control {
@@ -154,7 +157,7 @@ func (a *adm) preflight(control bool) bool {
 		}
 		p := a.n.planeOf(a.h.Name)
 		_, port := a.address()
-		check("Port-"+port, (p == nil || !a.n.up(p)) && !balances(a.h, port), "Port "+port+" is in use")
+		check("Port-"+port, (p == nil || !a.n.up(p)) && !a.n.balances(a.h, port), "Port "+port+" is in use")
 		check("DirAvailable--var-lib-etcd", !a.h.Exists("/var/lib/etcd/member"), "/var/lib/etcd is not empty")
 	}
 	for _, name := range files {
@@ -168,9 +171,3 @@ func (a *adm) preflight(control bool) bool {
 }
 
 func setTo1(h *host.Host, key string) bool { return strings.TrimSpace(h.Text("/proc/sys/"+key)) == "1" }
-
-// balances tells whether haproxy of a host listens on a port.
-func balances(h *host.Host, port string) bool {
-	on, _ := h.Active("haproxy")
-	return on && regexp.MustCompile(`(?m)^\s*bind\s+\S*:`+port+`\b`).MatchString(h.Text("/etc/haproxy/haproxy.cfg"))
-}

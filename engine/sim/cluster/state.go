@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -218,13 +217,15 @@ func documentOf(text, kind string) string {
 	return ""
 }
 
-func number(text, pattern string) int {
-	m := regexp.MustCompile(pattern).FindStringSubmatch(text)
-	if m == nil {
-		return 0
+// minorOf is the second number of a version: 29 of v1.29.6. 0 where there is none.
+func minorOf(version string) int {
+	_, rest, _ := strings.Cut(version, "1.")
+	digits := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	if digits < 0 {
+		digits = len(rest)
 	}
-	v, _ := strconv.Atoi(m[1])
-	return v
+	minor, _ := strconv.Atoi(rest[:digits])
+	return minor
 }
 
 // Expire ends all tokens and uploaded certificates, as if nobody had come for them in time; it tells whether there were any.
