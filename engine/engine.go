@@ -13,6 +13,7 @@ import (
 	"github.com/kflow/kflow/engine/checkpoint"
 	"github.com/kflow/kflow/engine/couple"
 	"github.com/kflow/kflow/engine/diag"
+	"github.com/kflow/kflow/engine/event"
 	"github.com/kflow/kflow/engine/inventory"
 	"github.com/kflow/kflow/engine/mask"
 	"github.com/kflow/kflow/engine/plan"
@@ -74,6 +75,7 @@ type Config struct {
 	Agent     []string // path and arguments (the name first) of a program that is an agent for this machine; nil: tasks run in this process
 	Version   string
 	Stage     *Stage                                                // not nil: it is rehearsed on simulated hosts
+	Aside     event.Sink                                            // hears what a plan waits for, and notes about hosts; nil: nobody does
 	Ask       func(ctx context.Context, q Question) (string, error) // nil: there is nobody to ask
 }
 

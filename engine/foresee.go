@@ -24,13 +24,13 @@ const (
 
 // Plan connects, asks every task for its changes, and writes nothing on the hosts but the cached agent.
 func (p *Project) Plan(ctx context.Context) ([]Planned, error) {
-	forget := event.SinkFunc(func(event.Event) {})
+	sink := event.SinkFunc(p.asides)
 	files := p.files()
 	defer files.Close() // only a cache
-	dialer := p.dialer(nil, files, forget)
+	dialer := p.dialer(nil, files, sink)
 	defer dialer.Close()
 	return p.foresee(ctx, run.Config{
-		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Mask: p.masker(), Sink: forget,
+		Plan: p.plan, Dialer: dialer, Targets: p.targets, Files: files, Mask: p.masker(), Sink: sink,
 		Limits: sched.Limits{Total: p.cfg.Parallel},
 	})
 }
@@ -43,6 +43,13 @@ func (p *Project) PlanRehearsed(ctx context.Context, r Rehearsal) ([]Planned, er
 		Plan: p.plan, Dialer: r.Dialer(files), Targets: p.targets, Files: files, Mask: p.masker(), Clock: r.Clock,
 		Sink: event.SinkFunc(func(event.Event) {}), Limits: sched.Limits{Total: p.cfg.Parallel}, Quiet: -1,
 	})
+}
+
+// asides hands on what is said beside a plan.
+func (p *Project) asides(e event.Event) {
+	if p.cfg.Aside != nil && (e.Type == event.Waiting || e.Type == event.Note) {
+		p.cfg.Aside.Emit(e)
+	}
 }
 
 func (p *Project) foresee(ctx context.Context, c run.Config) ([]Planned, error) {

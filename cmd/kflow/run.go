@@ -136,7 +136,7 @@ func (a *app) resumeCommand() *cobra.Command {
 
 // open reads everything that can be read without reaching a host, and shows warnings.
 func (a *app) open(ctx context.Context, cfg engine.Config) (*engine.Project, error) {
-	cfg.Ask = a.asker()
+	cfg.Ask, cfg.Aside = a.asker(), plain.New(a.err, plain.Options{Color: colour(a.err)})
 	p, found := engine.Open(ctx, cfg)
 	if err := found.Err(); err != nil {
 		return nil, err

@@ -28,7 +28,11 @@ func (s *site) foresee(book string) []string {
 		targets[i] = transport.Target{Name: h.Name}
 	}
 	list, err := run.Foresee(s.t.Context(), run.Config{Plan: p, Dialer: s, Targets: targets, Files: files, Mask: mask.New(s.secrets...),
-		Limits: sched.Limits{}, Sink: event.SinkFunc(func(event.Event) {})})
+		Limits: sched.Limits{}, Sink: event.SinkFunc(func(e event.Event) {
+			if s.on != nil {
+				s.on(e)
+			}
+		})})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -106,6 +110,25 @@ func TestAPlanOfABlockWhoseConditionCannotBeComputed(t *testing.T) {
 			if len(got) != 4 || !strings.HasPrefix(got[i], want) {
 				t.Fatalf("got %s, want %s", fmt.Sprint(got), want)
 			}
+		}
+	})
+}
+
+// TestAPlanBreaksItsSilence like a run.
+func TestAPlanBreaksItsSilence(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, "h1", "h2")
+		s.machines["h2"].conn = func(context.Context) error { time.Sleep(25 * time.Second); return nil }
+		s.program("slow", takes(35*time.Second))
+		var said []string
+		s.on = func(e event.Event) {
+			if e.Type == event.Waiting {
+				said = append(said, strings.TrimSpace(e.Instance+" "+e.Line))
+			}
+		}
+		s.foresee("  - {id: a, on: \"all[0]\", ask: slow}\n  - {id: b, on: \"all[1]\", put: {key: b}}\n")
+		if len(said) < 4 || said[0] != "still connecting to h2" || !strings.HasPrefix(said[len(said)-1], "a@h1 still running for 3") {
+			t.Errorf("said %q", said)
 		}
 	})
 }

@@ -48,20 +48,20 @@ type Planned struct {
 // Foresee asks every instance for its changes and applies none: the hosts tasks see refuse writes. Instances are asked in
 // the order of a run, each with what is known after those before it; what only a run can tell is known after a task.
 func Foresee(ctx context.Context, c Config) ([]Planned, error) {
-	c.Log, c.Prior = Forget{}, nil
+	c.Log, c.Prior, c.Signals = Forget{}, nil, nil
 	s := newSession(c)
-	err := s.connect(ctx)
-	defer s.hangUp()
-	if err != nil {
-		return nil, err
-	}
 	p := &planner{Session: s, unknown: map[sched.Instance]string{}, planned: map[sched.Instance]*Planned{}, notEntered: map[entry]error{}}
 	s.known = p
-	scheduler, err := sched.New(p.once())
-	if err != nil {
+	var err error
+	if s.sched, err = sched.New(p.once()); err != nil {
 		return nil, err
 	}
-	if _, err := scheduler.Run(ctx, p, p); err != nil {
+	defer s.hangUp()
+	defer s.watch(ctx, nil)()
+	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := s.sched.Run(ctx, p, p); err != nil {
 		return nil, err
 	}
 	return p.list(), nil
@@ -348,13 +348,20 @@ func (p *planner) writes(leaf, host int, resource string) bool {
 }
 
 // Started implements sched.Observer.
-func (p *planner) Started(sched.Instance, int) {}
+func (p *planner) Started(in sched.Instance, _ int) {
+	p.Session.mu.Lock()
+	defer p.Session.mu.Unlock()
+	p.running[in] = p.Clock.Now()
+}
 
 // AttemptFailed implements sched.Observer.
 func (p *planner) AttemptFailed(sched.Instance, int, sched.Result, time.Duration) {}
 
 // Ended implements sched.Observer.
 func (p *planner) Ended(in sched.Instance, end sched.Ending) {
+	p.Session.mu.Lock()
+	delete(p.running, in)
+	p.Session.mu.Unlock()
 	p.mu.Lock()
 	known := p.planned[in] != nil
 	p.mu.Unlock()
