@@ -125,7 +125,13 @@ func Open(ctx context.Context, cfg Config) (*Project, diag.List) {
 	given := p.given(ctx, &found)
 	pb, _, diags := playbook.Load(ctx, p.cfg.Playbook, playbook.Options{Kinds: p.cfg.Kinds, SecretInputs: given.secret})
 	found.Extend(diags)
-	if pb == nil || found.HasErrors() {
+	if pb == nil {
+		return nil, found
+	}
+	if found.HasErrors() {
+		if p.cfg.Stage == nil {
+			p.inventory(pb, &found) // what is wrong with it is said in the same pass
+		}
 		return nil, found
 	}
 	p.readRest(ctx, pb, given, &found)

@@ -14,12 +14,13 @@ import (
 var (
 	hostRE    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
 	addressRE = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_-]{0,62})?(\.[A-Za-z0-9]([A-Za-z0-9_-]{0,62})?)*\.?$`)
+	dashRE    = regexp.MustCompile(`\[(\d+)-(\d+)\]`) // a range as other tools write it
 	rangeRE   = regexp.MustCompile(`\[(\d{1,6}):(\d{1,6})\]`)
 )
 
 // host reads an entry of `hosts`, which may be a range of hosts.
 func (r *reader) host(e syntax.Entry) {
-	f := syntax.Open(e.Value, "host `"+e.Key.Text+"`", &r.diags).
+	f := syntax.Open(e.Value, "host `"+e.Key.Text+"`", &r.diags).Hints(hostHint).
 		Known("address", "node_ip", "port", "user", "groups", "vars", "ssh", "connection", "description")
 	names, ok := r.expand(e.Key)
 	if !ok {
@@ -128,15 +129,17 @@ func (r *reader) checkHost(h *Host, key *syntax.Node, f *syntax.Fields) {
 		d.Len = key.Width()
 		if fixed := strings.ReplaceAll(strings.ToLower(h.Name), "_", "-"); hostRE.MatchString(fixed) {
 			d.Hintf("write `%s`", fixed)
+		} else if m := dashRE.FindStringSubmatch(h.Name); m != nil {
+			d.Hintf("a range is written [%s:%s]", m[1], m[2])
 		}
 	}
-	if h.Address != "" && !isIP(h.Address) && !addressRE.MatchString(h.Address) {
+	if why, hint := addressProblem(h.Address); h.Address != "" && why != "" {
 		n := f.Get("address")
-		r.diags.Errorf(n.Pos(), "%q is neither an IP address nor a name", h.Address).Hintf("the port is a key of its own: `port`").Len = n.Width()
+		r.diags.Errorf(n.Pos(), "%s", why).Hintf("%s", hint).Len = n.Width()
 	}
 	if h.NodeIP != "" && !isIP(h.NodeIP) {
 		n := f.Get("node_ip")
-		r.diags.Errorf(n.Pos(), "%q is no IP address", h.NodeIP).Len = n.Width()
+		r.diags.Errorf(n.Pos(), "%q is no IP address", h.NodeIP).Hintf("a name is an `address`; `node_ip` is the address in the network of the cluster").Len = n.Width()
 	}
 	if h.NodeIP == "" && isIP(h.Address) {
 		h.NodeIP = h.Address

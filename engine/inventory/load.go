@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"maps"
@@ -59,6 +60,8 @@ type reader struct {
 	hosts  map[string]diag.Pos
 	listed []*syntax.Node // entries of `hosts` of groups
 	jumps  []jumpRef
+
+	secrets []*syntax.Node // entries of `secret_vars`
 }
 
 // layer is where settings come from: defaults, a group, a host.
@@ -77,7 +80,7 @@ type group struct {
 }
 
 func (r *reader) root(n *syntax.Node) {
-	f := syntax.Open(n, "an inventory", &r.diags).Known("kflow", "name", "description", "defaults", "vars", "secret_vars", "groups", "hosts")
+	f := syntax.Open(n, "an inventory", &r.diags).Hints(rootHint).Known("kflow", "name", "description", "defaults", "vars", "secret_vars", "groups", "hosts")
 	switch v := f.Get("kflow"); {
 	case f.Node == nil:
 		return
@@ -89,9 +92,14 @@ func (r *reader) root(n *syntax.Node) {
 	r.defaults(f)
 	for _, n := range f.Texts("secret_vars") {
 		r.inv.SecretVars = append(r.inv.SecretVars, n.Text)
+		r.secrets = append(r.secrets, n)
 	}
 	r.declareGroups(f.Get("groups"))
 	hosts := f.Required("hosts")
+	if hosts != nil && hosts.Kind == syntax.Sequence {
+		r.diags.Errorf(hosts.Pos(), "`hosts` must be a map, not a list").Hintf("each host is a key, with its settings behind it: `h1: {address: 10.0.0.1}`, or `h1: {}`")
+		hosts = nil
+	}
 	for _, e := range syntax.Open(hosts, "`hosts`", &r.diags).Entries() {
 		r.host(e)
 	}
@@ -120,7 +128,7 @@ var nameRE = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 func (r *reader) checkVar(key *syntax.Node) {
 	if !nameRE.MatchString(key.Text) {
 		r.diags.Errorf(key.Pos(), "%s is no name of a variable: lower-case letters, digits and _, a letter first", key.Describe()).
-			Hintf("expressions read it as host.vars.NAME").Len = key.Width()
+			Hintf("%s", cmp.Or(asName(key.Text), "expressions read it as host.vars.NAME")).Len = key.Width()
 	}
 }
 
@@ -157,7 +165,7 @@ func (r *reader) declareGroups(n *syntax.Node) {
 	for _, e := range syntax.Open(n, "`groups`", &r.diags).Entries() {
 		g := r.group(e.Key)
 		g.given = true
-		f := syntax.Open(e.Value, "group `"+g.name+"`", &r.diags).Known("vars", "ssh", "hosts", "connection", "description")
+		f := syntax.Open(r.groupMap(e), "group `"+g.name+"`", &r.diags).Hints(groupHint).Known("vars", "ssh", "hosts", "connection", "description")
 		g.layer = layer{vars: r.vars(f.Get("vars")), ssh: f.Get("ssh"), connection: r.connection(f)}
 		r.checkSSH(g.ssh)
 		for _, h := range f.Texts("hosts") {
@@ -165,6 +173,16 @@ func (r *reader) declareGroups(n *syntax.Node) {
 			r.listed = append(r.listed, h)
 		}
 	}
+}
+
+// groupMap is the value of a group; of a list, which must be its members, what to write is said.
+func (r *reader) groupMap(e syntax.Entry) *syntax.Node {
+	if e.Value.Kind != syntax.Sequence {
+		return e.Value
+	}
+	r.diags.Errorf(e.Value.Pos(), "group `%s` must be a map, not a list", e.Key.Text).
+		Hintf("its members are `%s: {hosts: [...]}`, or each host names its `groups`", e.Key.Text)
+	return nil
 }
 
 // group returns a group, making it when it is met for the first time.
@@ -179,7 +197,8 @@ func (r *reader) group(n *syntax.Node) *group {
 	case n.Text == "all":
 		r.diags.Errorf(n.Pos(), "every host is in the group `all`: it can't be declared").Len = n.Width()
 	case !nameRE.MatchString(n.Text):
-		r.diags.Errorf(n.Pos(), "%s is no name of a group: lower-case letters, digits and _, a letter first", n.Describe()).Len = n.Width()
+		r.diags.Errorf(n.Pos(), "%s is no name of a group: lower-case letters, digits and _, a letter first", n.Describe()).
+			Hintf("%s", asName(n.Text)).Len = n.Width()
 	case expr.Reserved(n.Text):
 		r.diags.Errorf(n.Pos(), "`%s` has a meaning in expressions and can't be a group", n.Text).Len = n.Width()
 	}
@@ -211,7 +230,7 @@ func (r *reader) finish() {
 
 // misspelt warns of a group that is not declared, where a declared one has nearly the same name.
 func (r *reader) misspelt(g *group) {
-	if g.given {
+	if g.given || !nameRE.MatchString(g.name) {
 		return
 	}
 	var declared []string
@@ -247,6 +266,13 @@ func (r *reader) sameAddress() {
 }
 
 func (r *reader) secretVars() {
+	for _, n := range r.secrets {
+		used := slices.ContainsFunc(r.inv.Hosts, func(h Host) bool { _, ok := h.Vars[n.Text]; return ok })
+		if !used && len(r.inv.Hosts) > 0 {
+			d := r.diags.Warnf(n.Pos(), "no host has the variable `%s`, which is to be kept secret", n.Text)
+			d.Len, d.Hint = n.Width(), diag.DidYouMean(n.Text, r.varNames())
+		}
+	}
 	for i := range r.inv.Hosts {
 		h := &r.inv.Hosts[i]
 		for _, name := range r.inv.SecretVars {
@@ -262,4 +288,15 @@ func (r *reader) secretVars() {
 func isIP(s string) bool {
 	_, err := netip.ParseAddr(s)
 	return err == nil
+}
+
+// varNames are the names of the variables of all hosts.
+func (r *reader) varNames() []string {
+	names := map[string]bool{}
+	for i := range r.inv.Hosts {
+		for name := range r.inv.Hosts[i].Vars {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }

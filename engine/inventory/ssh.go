@@ -39,13 +39,13 @@ func (r *reader) ssh(n *syntax.Node) SSH {
 }
 
 func readSSH(n *syntax.Node, list *diag.List) (SSH, []*syntax.Node) {
-	f := syntax.Open(n, "`ssh`", list).Known("user", "port", "key", "keys_only", "known_hosts", "host_key", "jump", "become",
-		"password_env", "password_input", "connect_timeout")
+	f := syntax.Open(n, "`ssh`", list).Hints(sshHint).Known(sshKeys()...)
 	s := SSH{User: f.Text("user"), ConnectTimeout: f.Duration("connect_timeout")}
-	s.Port, _ = f.Int("port")
-	if v := f.Get("port"); v != nil && v.Kind == syntax.Scalar && (s.Port < 1 || s.Port > 65535) {
+	port, given := f.Int("port")
+	if v := f.Get("port"); given && (port < 1 || port > 65535) {
 		list.Errorf(v.Pos(), "`port` must be between 1 and 65535").Len = v.Width()
 	}
+	s.Port = port
 	s.Keys, s.KnownHosts = paths(f.Texts("key")), paths(f.Texts("known_hosts"))
 	s.KeysOnly, _ = f.Bool("keys_only")
 	s.HostKey = f.Text("host_key")
@@ -89,7 +89,7 @@ func become(n *syntax.Node, list *diag.List) (bool, Password) {
 		yes, _ := syntax.Bool(n, "`become`", list)
 		return yes, Password{}
 	}
-	f := syntax.Open(n, "`become`", list).Known("method", "password_env", "password_input")
+	f := syntax.Open(n, "`become`", list).Hints(sshHint).Known("method", "password_env", "password_input")
 	if v := f.Get("method"); v != nil && v.Text != "sudo" {
 		list.Errorf(v.Pos(), "`method` is sudo, not %s", v.Describe()).Len = v.Width()
 	}
@@ -147,8 +147,12 @@ func (r *reader) resolveJumps() {
 	for i := range r.inv.Hosts {
 		index[r.inv.Hosts[i].Name] = i
 	}
+	said := map[string]bool{} // each circle once: it can be entered at all of its hosts
 	for _, ref := range r.jumps {
-		if chain := r.circle(ref.host, index); chain != nil {
+		if chain := r.circle(ref.host, index); chain != nil && !said[chain[0]] {
+			for _, name := range chain {
+				said[name] = true
+			}
 			d := r.diags.Errorf(ref.node.Pos(), "jump hosts in a circle: %s", strings.Join(chain, " → "))
 			d.Len = ref.node.Width()
 			d.Hintf("`jump: []` on a jump host says that it is reached directly")

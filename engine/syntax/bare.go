@@ -91,6 +91,22 @@ func (s *trapScanner) flowExpression(begin int) {
 	s.at = end - 1
 }
 
+// flowBracket reports a bracket in the middle of an unquoted text inside brackets, and steps to where it is closed.
+func (s *trapScanner) flowBracket(begin int) {
+	end := s.at + 1
+	if i := strings.IndexAny(s.text[s.at:], "]}"); i >= 0 {
+		end = s.at + i + 1
+	}
+	for end < len(s.text) && strings.IndexByte(",]} ", s.text[end]) < 0 {
+		end++
+	}
+	d := s.errorf(begin, "a text with `%c` must be quoted inside { } or [ ]", s.text[s.at])
+	d.Hintf("write %s", quoteFor(s.text[begin:end]))
+	d.Len = len([]rune(s.text[begin:end]))
+	s.blot(begin, end)
+	s.at = end - 1
+}
+
 func (s *trapScanner) expressionEnd(at int) int {
 	if end := strings.Index(s.text[at:], "}}"); end >= 0 {
 		return at + end + 2

@@ -145,6 +145,7 @@ func ourWords(message string) string {
 		{"cannot start any token", "a value can't begin with this character: put quotes around it"},
 		{"found unknown escape character", "unknown escape after `\\` in double quotes: use single quotes, or `\\\\`"},
 		{"exceeded max depth", "nested deeper than any reader goes"},
+		{"did not find expected <document start>", "what stands above is a whole document, and the file goes on"},
 		{"found undefined tag handle", "an unknown YAML tag: put quotes around a value that begins with `!`"},
 	} {
 		if strings.Contains(message, t.theirs) {

@@ -3,6 +3,7 @@ package syntax
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kflow/kflow/engine/diag"
@@ -49,7 +50,7 @@ func (f *Fields) Known(names ...string) *Fields {
 
 func (f *Fields) unknown(key *Node, names []string) {
 	d := f.list.Errorf(key.Pos(), "%s has no key `%s`", f.what, shorten(key.Text))
-	d.Len = key.Width()
+	d.Len, d.Hidden = key.Width(), strings.Contains(key.Text, "password") // its line holds one
 	if f.hint != nil {
 		d.Hint = f.hint(key.Text)
 	}

@@ -269,6 +269,8 @@ func (s *trapScanner) plain() bool {
 			continue
 		case c >= utf8.RuneSelf && s.invisible():
 			return false
+		case len(s.flow) > 0 && s.at > begin && (c == '[' || c == '{'):
+			s.flowBracket(begin)
 		case len(s.flow) > 0 && strings.IndexByte(",]}[{", c) >= 0:
 			return true
 		}
