@@ -154,10 +154,13 @@ func (p *WaitFor) Changes(ctx context.Context, h task.Host) ([]task.Change, erro
 	return nil, nil
 }
 
+// tellEvery is how often people are told that, and why, it still takes.
+const tellEvery = 30 * time.Second
+
 // wait asks until the condition holds.
 func (p *WaitFor) wait(ctx context.Context, h task.Host) error {
 	q := p.probe()
-	start, good, last := h.Now(), 0, ""
+	start, told, good, last := h.Now(), time.Duration(0), 0, ""
 	for {
 		ok, seen, err := q.ask(ctx, h)
 		if err != nil {
@@ -175,7 +178,10 @@ func (p *WaitFor) wait(ctx context.Context, h task.Host) error {
 			return nil
 		}
 		waited := h.Now().Sub(start)
-		h.Progress("wait until "+q.String(), int64(waited/time.Second), int64(p.Timeout.D()/time.Second))
+		if waited >= told+tellEvery {
+			told = waited.Truncate(tellEvery)
+			h.Progress(fmt.Sprintf("for %s of at most %s: wait until %s; now: %s", told, p.Timeout.D(), short(q.String()), short(seen)), 0, 0)
+		}
 		if waited >= p.Timeout.D() {
 			return late(q, waited, seen)
 		}

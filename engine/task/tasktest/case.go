@@ -32,7 +32,7 @@ func strict(section string) bool {
 }
 
 func isExpectation(section string) bool {
-	return strict(section) || slices.Contains([]string{"diff", "hint", "output", "logs", "outputs.yaml"}, section)
+	return strict(section) || slices.Contains([]string{"diff", "hint", "output", "logs", "progress", "outputs.yaml"}, section)
 }
 
 // parseCase reads a case and makes its host.

@@ -47,6 +47,7 @@
 //	                    the change that failed
 //	hint, output        of that failure
 //	logs                lines of Host.Log
+//	progress            what was said of how far it is, a line each
 //	outputs.yaml        outputs
 //	saved/NAME          files the task saved on the controller
 //

@@ -86,7 +86,7 @@ func (c *testCase) run(t testing.TB, kind task.Kind, h *Host) *result {
 // converge carries the task out the way the engine does, with lazy parameters when they are asked for.
 func (r *result) converge(t testing.TB, p *params, h *Host) *job.Outcome {
 	t.Helper()
-	var logs []string
+	var logs, progress []string
 	run := func(lazy bool) *job.Outcome {
 		req := &job.Request{
 			Instance: "case@" + h.facts.Hostname, Kind: p.kind.Name, Mode: job.Apply,
@@ -95,8 +95,13 @@ func (r *result) converge(t testing.TB, p *params, h *Host) *job.Outcome {
 		kinds := &shared{Registry: task.NewRegistry(p.kind), t: t}
 		defer kinds.unchanged()
 		return converge.Run(context.Background(), kinds, h, req, func(pr job.Progress) {
-			if pr.Log != "" {
+			switch {
+			case pr.Log != "":
 				logs = append(logs, pr.Log)
+			case pr.What != "" && pr.Total > 0:
+				progress = append(progress, fmt.Sprintf("%s (%d of %d)", pr.What, pr.Done, pr.Total))
+			case pr.What != "":
+				progress = append(progress, pr.What)
 			}
 		})
 	}
@@ -105,6 +110,7 @@ func (r *result) converge(t testing.TB, p *params, h *Host) *job.Outcome {
 		out = run(true)
 	}
 	r.section("logs", strings.Join(logs, "\n"))
+	r.section("progress", strings.Join(progress, "\n"))
 	r.changes(out.Changes)
 	if f := out.Failure; f != nil {
 		r.failure(f)
@@ -246,7 +252,7 @@ func (r *result) noSecrets(t testing.TB) {
 	t.Helper()
 	for _, s := range r.secrets {
 		for name, text := range r.sections {
-			if strings.Contains(text, s) && slices.Contains([]string{"changes", "diff", "logs", "error", "hint", "output", "outputs.yaml"}, name) {
+			if strings.Contains(text, s) && slices.Contains([]string{"changes", "diff", "logs", "progress", "error", "hint", "output", "outputs.yaml"}, name) {
 				t.Errorf("a secret is shown in %s:\n%s", name, text)
 			}
 		}
@@ -275,7 +281,7 @@ func (c *testCase) compare(t testing.TB, file string, got *result) {
 
 // order of the expectations in a file that -update writes.
 func order(section string) int {
-	for i, prefix := range []string{"changes", "diff", "ran", "logs", "after/", "saved/", "outputs.yaml", "error", "hint", "output"} {
+	for i, prefix := range []string{"changes", "diff", "ran", "logs", "progress", "after/", "saved/", "outputs.yaml", "error", "hint", "output"} {
 		if section == prefix || strings.HasSuffix(prefix, "/") && strings.HasPrefix(section, prefix) {
 			return i
 		}
