@@ -33,6 +33,7 @@ func (l *loader) value(n *syntax.Node, want *shape.Type, site Site) *Value {
 	if n.Null() {
 		return nil
 	}
+	l.otherBraces(n)
 	if shape.IsEngineFormat(want.Format) {
 		return l.engineFormat(n, want, site)
 	}

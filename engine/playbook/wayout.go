@@ -2,12 +2,35 @@ package playbook
 
 import (
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/kflow/kflow/engine/diag"
 	"github.com/kflow/kflow/engine/shape"
+	"github.com/kflow/kflow/engine/syntax"
 )
+
+// otherBracesRE are expressions as other tools write them; the names are ours, so that they are hardly meant for another.
+var otherBracesRE = regexp.MustCompile(`(?:^|[^$])(\{\{-?\s*(?:host|hosts|groups|inputs|tasks|item|run)\b(?:[.\[][^}]*)?\s*-?\}\})|(?:^|[^$])(\$\{\s*(?:host|hosts|groups|inputs|tasks)\.[^}]*\})`)
+
+// otherBraces warns of {{ host.name }} and ${host.name} in a text, where they stay what they are.
+func (l *loader) otherBraces(n *syntax.Node) {
+	if n.Kind != syntax.Scalar || !strings.Contains(n.Text, "{") {
+		return
+	}
+	m := otherBracesRE.FindStringSubmatchIndex(n.Text)
+	if m == nil {
+		return
+	}
+	at := m[2:4]
+	if at[0] < 0 {
+		at = m[4:6]
+	}
+	found := n.Text[at[0]:at[1]]
+	inside := strings.Trim(found, "${}- ")
+	l.diags.Warnf(n.Locate(at[0]), "`%s` stays as it is: it is no expression of kflow", found).Hintf("write ${{ %s }}", inside).Len = len(found)
+}
 
 // wayOut says what to write instead of a text that is not of the type; "" where the message says enough.
 func wayOut(want *shape.Type, text string, site Site) string {
