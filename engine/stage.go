@@ -25,7 +25,7 @@ type Stage struct {
 type Rehearsal struct {
 	Clock   sched.Clock
 	Dialer  func(*controller.Controller) transport.Dialer
-	Log     *checkpoint.Memory
+	Log     run.Journal
 	Prior   *checkpoint.State // of the session that it goes on with; nil = it is the first
 	Sink    event.Sink
 	Signals <-chan os.Signal
