@@ -176,11 +176,13 @@ func (s *Store) take(path, run, what string) (*heldLock, error) {
 // until it has become that program.
 const orphanWait = 2 * time.Second
 
-// flockSoon is flock, and waits a little for the lock of an owner that has died.
+// flockSoon is flock, and waits a little for the lock of an owner that has died, or that has no name: whoever only asks (see
+// alive) has none, and may have been put to sleep by a busy machine.
 func flockSoon(f *os.File) error {
 	for deadline := time.Now().Add(orphanWait); ; {
 		err := flock(f)
-		if !errors.Is(err, syscall.EWOULDBLOCK) || !readOwner(f).dead() || time.Now().After(deadline) {
+		owner := readOwner(f)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || owner.Run != "" && !owner.dead() || time.Now().After(deadline) {
 			return err
 		}
 		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // of two seconds in all

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -126,6 +127,24 @@ func TestALockThatOutlivesItsOwnerForAMomentIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Close()
+}
+
+// TestWhoeverAsksWhetherARunIsAliveLocksNobodyOut, however long the machine lets it wait.
+func TestWhoeverAsksWhetherARunIsAliveLocksNobodyOut(t *testing.T) {
+	s := newStore(t)
+	asks, err := os.OpenFile(filepath.Join(s.locks(), Host("h1").file), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(asks.Fd()), syscall.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(200*time.Millisecond, func() { asks.Close() })
+	l, err := s.Lock("mine", Host("h1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Release()
 }
 
 func TestALockIsNoYoungerThanNowWhateverTheClockSays(t *testing.T) {
