@@ -76,6 +76,11 @@ func (p *Download) Changes(ctx context.Context, h task.Host) ([]task.Change, err
 		return nil, err
 	}
 	why, err := p.differs(ctx, h, rec, want)
+	if err == nil && why != "" && rec != nil && p.ChecksumURL != "" { // the server may have another file by now
+		if want, err = p.wanted(ctx, h, nil); err == nil {
+			why, err = p.differs(ctx, h, rec, want)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +109,7 @@ func (p *Download) wanted(ctx context.Context, h task.Host, rec *record) (string
 		return p.sum(), nil
 	}
 	if rec != nil {
-		return rec.SHA256, nil // asked when it was downloaded
+		return rec.SHA256, nil // asked when it was downloaded, and again when it has to be downloaded again
 	}
 	r, err := p.open(ctx, h, p.ChecksumURL, "")
 	if err != nil {
