@@ -15,14 +15,14 @@ func sshKeys() []string {
 // The ways out for keys that an inventory, a host, a group or `ssh` does not have: where they belong, or what they are called here.
 
 func rootHint(key string) string {
-	switch {
-	case key == "tasks" || key == "inputs":
+	switch key {
+	case "tasks", "inputs":
 		return "this looks like a playbook: it names its inventory under `inventory`"
-	case key == "all" || key == "children" || key == "_meta":
+	case "all", "children", "_meta":
 		return "hosts stand under `hosts` by their names, each with its `groups`"
-	case key == "version":
+	case "version":
 		return "the version of the format is `kflow: v1`"
-	case key == "ssh" || key == "connection" || key == "user" || key == "port":
+	case "ssh", "connection", "user", "port":
 		return fmt.Sprintf("what holds for all hosts stands under `defaults`: `%s` there", key)
 	}
 	return ""

@@ -1,11 +1,11 @@
 package inventory
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/kflow/kflow/engine/diag"
+	"github.com/kflow/kflow/engine/shape"
 )
 
 // Inventory is the hosts of a site.
@@ -110,26 +110,9 @@ func (inv *Inventory) Secrets() []string {
 	var out []string
 	for i := range inv.Hosts {
 		for _, name := range inv.SecretVars {
-			out = texts(inv.Hosts[i].Vars[name], out)
+			out = shape.Texts(inv.Hosts[i].Vars[name], out)
 		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-func texts(v any, out []string) []string {
-	switch v := v.(type) {
-	case nil, bool:
-	case []any:
-		for _, x := range v {
-			out = texts(x, out)
-		}
-	case map[string]any:
-		for _, x := range v {
-			out = texts(x, out)
-		}
-	default:
-		out = append(out, fmt.Sprint(v))
-	}
-	return out
 }

@@ -8,18 +8,15 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/kflow/kflow/engine/diag"
 	"github.com/kflow/kflow/engine/expr"
+	"github.com/kflow/kflow/engine/shape"
 	"github.com/kflow/kflow/engine/syntax"
 )
 
 // MaxHosts is the most an inventory can have.
 const MaxHosts = 100_000
-
-// minSecret is the least length of a secret value: a shorter one can't be masked.
-const minSecret = 6
 
 // Load reads an inventory. It is nil when the file can't be read at all; it is complete when the list has no errors. at is
 // where the file is named.
@@ -276,10 +273,8 @@ func (r *reader) secretVars() {
 	for i := range r.inv.Hosts {
 		h := &r.inv.Hosts[i]
 		for _, name := range r.inv.SecretVars {
-			for _, s := range texts(h.Vars[name], nil) {
-				if s != "" && utf8.RuneCountInString(s) < minSecret {
-					r.diags.Errorf(h.Pos, "secret variable `%s` of %s: a secret must have at least %d characters, else it could not be kept out of logs", name, h.Name, minSecret)
-				}
+			if err := shape.CheckSecret(h.Vars[name]); err != nil {
+				r.diags.Errorf(h.Pos, "secret variable `%s` of %s: %v", name, h.Name, err)
 			}
 		}
 	}

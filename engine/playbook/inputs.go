@@ -52,11 +52,6 @@ func (in Inputs) Names() []string {
 	return names
 }
 
-// minSecret is the least length of a secret: a shorter one can't be masked without masking everything else.
-const minSecret = 6
-
-var errShort = fmt.Errorf("a secret must have at least %d characters, else it could not be kept out of logs", minSecret)
-
 // inputType is the shape of a type name; nil for a name that is none.
 func inputType(name string) *shape.Type {
 	text := func(format string) *shape.Type { return &shape.Type{Kind: shape.String, Format: format} }
@@ -304,29 +299,5 @@ func (in *Input) checkSecret(v any) error {
 	if !in.Secret {
 		return nil
 	}
-	for _, s := range leafTexts(v, nil) {
-		if s != "" && utf8.RuneCountInString(s) < minSecret {
-			return errShort
-		}
-	}
-	return nil
-}
-
-// leafTexts are the texts in a value.
-func leafTexts(v any, out []string) []string {
-	switch v := v.(type) {
-	case string:
-		return append(out, v)
-	case []any:
-		for _, x := range v {
-			out = leafTexts(x, out)
-		}
-	case map[string]any:
-		for _, x := range v {
-			out = leafTexts(x, out)
-		}
-	case int, float64:
-		return append(out, fmt.Sprint(v))
-	}
-	return out
+	return shape.CheckSecret(v)
 }

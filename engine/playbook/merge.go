@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/kflow/kflow/engine/diag"
 	"github.com/kflow/kflow/engine/shape"
@@ -153,7 +154,7 @@ func (in Inputs) Merge(given ...Given) (*Values, diag.List) {
 	in.missing(v, &diags)
 	for _, x := range in {
 		if x.Secret {
-			v.Secrets = leafTexts(v.Inputs[x.Name], v.Secrets)
+			v.Secrets = shape.Texts(v.Inputs[x.Name], v.Secrets)
 		}
 	}
 	v.Secrets = maskable(v.Secrets)
@@ -162,7 +163,7 @@ func (in Inputs) Merge(given ...Given) (*Values, diag.List) {
 
 // maskable drops texts too short to be masked, and puts the longest first: one may contain another.
 func maskable(texts []string) []string {
-	texts = slices.DeleteFunc(texts, func(s string) bool { return len(s) < minSecret })
+	texts = slices.DeleteFunc(texts, func(s string) bool { return utf8.RuneCountInString(s) < shape.MinSecret })
 	slices.SortFunc(texts, func(a, b string) int {
 		if len(a) != len(b) {
 			return len(b) - len(a)
@@ -187,7 +188,7 @@ func (in Inputs) take(v *Values, g Given, gv givenValue, diags *diag.List) {
 	if err != nil {
 		d := diags.Errorf(gv.at, "input `%s`: %s", x.Name, err)
 		d.Hidden = x.Secret || g.sealed
-		if g.sealed && errors.Is(err, errShort) {
+		if g.sealed && errors.Is(err, shape.ErrShortSecret) {
 			d.Hintf("every value of an encrypted file is a secret: give one that is none in a --vars file of its own, or with --set")
 		}
 		return

@@ -139,12 +139,12 @@ func (s *resolution) note(v *Value, x any) {
 	outputs := v.outputsOf()
 	m, ok := x.(map[string]any)
 	if outputs == nil || !ok {
-		s.out.Secrets = leafTexts(x, s.out.Secrets)
+		s.out.Secrets = shape.Texts(x, s.out.Secrets)
 		return
 	}
 	for name, inner := range m {
 		if f, known := outputs.Field(name); !known || f.Secret || holdsSecret(f.Type) {
-			s.out.Secrets = leafTexts(inner, s.out.Secrets)
+			s.out.Secrets = shape.Texts(inner, s.out.Secrets)
 		}
 	}
 }
