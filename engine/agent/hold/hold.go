@@ -171,8 +171,8 @@ func (h *Hold) Heard() {
 
 // Ending notes that the connection has ended, and that what it runs is being ended: others wait for that. Where another
 // agent of the run has come meanwhile there is nothing to wait for.
-func (h *Hold) Ending() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (h *Hold) Ending(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Second, errors.New("the lock is looked at by others all the time"))
 	defer cancel()
 	done, err := turn(ctx, h.dir)
 	if err != nil {

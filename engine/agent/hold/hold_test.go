@@ -131,7 +131,7 @@ func TestARunThatEndsIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	h := must(t, dir, "a")
-	h.Ending()
+	h.Ending(t.Context())
 	busy := make(chan struct{}, 100)
 	go func() {
 		for range 3 { // longer than a run that goes on is waited for
@@ -156,12 +156,12 @@ func TestTheEndOfAnAgentIsNoEndWhereTheNextOneIsThere(t *testing.T) {
 	dir := t.TempDir()
 	late, next := must(t, dir, "a"), must(t, dir, "a")
 	defer next.Release()
-	late.Ending()
+	late.Ending(t.Context())
 	late.Release()
 	if held := refused(t, dir, "b"); held.Ending {
 		t.Error("the run is said to end")
 	}
-	next.Ending()
+	next.Ending(t.Context())
 	again := must(t, dir, "a")
 	defer again.Release()
 	if held := refused(t, dir, "b"); held.Ending {
@@ -219,7 +219,7 @@ func TestManyAtOnce(t *testing.T) {
 					t.Errorf("at the same time: %v", there)
 				}
 				mu.Unlock()
-				h.Ending()
+				h.Ending(t.Context())
 				mu.Lock()
 				if there[run]--; there[run] == 0 {
 					delete(there, run)

@@ -91,7 +91,7 @@ func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	go func() { _ = s.peer.Serve(ctx) }() // a read that blocks must not keep us; Err tells how it ended
 	s.watch(ctx, heard)
 	if s.hold != nil {
-		s.hold.Ending()
+		s.hold.Ending(context.WithoutCancel(ctx))
 	}
 	s.wait()
 	if err := s.peer.Err(); !errors.Is(err, io.EOF) {
