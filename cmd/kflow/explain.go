@@ -22,6 +22,8 @@ func (a *app) explainCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explain KIND|INSTANCE",
 		Short: "Explain a kind of task, or why an instance of a run ran, was skipped, reused, blocked or run again",
+		Long: "Explains a kind of task, or why an instance of a run ran, was skipped, reused, blocked or run again.\n\nKinds: " +
+			strings.Join(tasks.All().Names(), ", "),
 		Example: `  kflow explain sysctl                        # parameters, outputs, what it touches, rules, examples
   kflow explain runtime/config@k8s-mn02        # of the latest run
   kflow explain init --run 20260102-150405`,
@@ -35,7 +37,7 @@ func (a *app) explainCommand() *cobra.Command {
 			cfg := engine.Config{State: a.state, Kinds: tasks.All(), Version: version}
 			x, err := engine.Explain(c.Context(), cfg, run, args[0])
 			if near := diag.Nearest(args[0], tasks.All().Names()); err != nil && near != "" && !strings.ContainsAny(args[0], "@/") {
-				return fmt.Errorf("there is no kind %s (did you mean %s?), and: %w", args[0], near, err)
+				return usageError{fmt.Sprintf("there is no kind `%s`, and no instance of that name in the run", args[0]), fmt.Sprintf("did you mean `kflow explain %s`? All kinds: kflow explain --help", near)}
 			}
 			if err != nil {
 				return err
