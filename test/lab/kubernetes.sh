@@ -23,8 +23,8 @@ source_tree() {
 }
 
 bin() {
-  [ ! -e "$K8S/bin-ok" ] || { say "bin exists"; return; }
-  local p t0 ld="-s -w" c=(kubeadm kubelet kubectl kube-apiserver kube-controller-manager kube-scheduler kube-proxy)
+  [ ! -e "$K8S/bin-ok" ] || [ ! -e "$BIN/cri-dockerd" ] || { say "bin exists"; return; }
+  local p t0 ld="-s -w" c=(kubeadm kubelet kubectl kube-apiserver kube-controller-manager kube-scheduler kube-proxy cri-dockerd)
   t0=$(ms)
   source_tree
   say "source ready after $((($(ms) - t0) / 1000)) s"
@@ -38,6 +38,7 @@ bin() {
   cd "$SRC"
   nice make generated_files >"$K8S/generate.log" 2>&1 || { rm -rf "$SRC"; die "make generated_files: see $K8S/generate.log"; }
   say "code generated after $((($(ms) - t0) / 1000)) s"
+  cp -r "$HERE/testdata/cri-dockerd" cmd/
   nice go build -trimpath -ldflags "$ld" -o "$BIN/" "${c[@]/#/./cmd/}"
   gcc -Os -Wall -static -DVERSION="v$PAUSE_TAG" -o "$BIN/pause" build/pause/linux/pause.c
   cd "$HERE"
@@ -88,6 +89,6 @@ images() {
 need_root
 case ${1:-all} in
   deps | bin | images) "$1" ;;
-  all) { [ -e "$K8S/bin-ok" ] && [ -e "$K8S/images-ok" ]; } || { deps; bin; images; } ;;
+  all) { [ -e "$K8S/bin-ok" ] && [ -e "$BIN/cri-dockerd" ] && [ -e "$K8S/images-ok" ]; } || { deps; bin; images; } ;;
   *) sed -n '2,4s/^# //p' "$0"; exit 2 ;;
 esac

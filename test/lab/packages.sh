@@ -3,7 +3,7 @@
 # usage: packages.sh [debian | kubernetes | files | all]      (default: all, unless nothing has changed since the last time)
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
-WANT=(haproxy keepalived chrony ipset ipvsadm conntrack socat ethtool ebtables iptables containerd runc containernetworking-plugins
+WANT=(haproxy keepalived chrony ipset ipvsadm conntrack socat ethtool ebtables iptables containerd runc docker.io containernetworking-plugins
   apt-transport-https gnupg lsb-release bash-completion jq)
 DEB=1.20.2-00
 
@@ -82,16 +82,18 @@ files() { # what a playbook would download, under the public names
   tar -C "$t" -czf "$FILES/containerd-1.6.20-linux-amd64.tar.gz" bin
   cp "$t/runc/usr/sbin/runc" "$FILES/runc.amd64"
   tar -C "$t/containernetworking-plugins/usr/lib/cni" -czf "$FILES/cni-plugins-linux-amd64-v1.1.1.tgz" .
+  install -D -m 755 "$K8S/bin/cri-dockerd" "$t/cri-dockerd/cri-dockerd"
+  tar -C "$t" -czf "$FILES/cri-dockerd-0.3.17.amd64.tgz" cri-dockerd
   ln -f "$K8S"/images/*.tar "$FILES/images/"
   rm -rf "$t"
-  find "$FILES" -name '*.sha256' -delete
-  find "$FILES" -type f | while read -r f; do (cd "${f%/*}" && sha256sum "${f##*/}" >"${f##*/}.sha256"); done
+  find "$FILES" -path "$FILES/rpm" -prune -o -name '*.sha256' -exec rm -f {} +
+  find "$FILES" -path "$FILES/rpm" -prune -o -type f -print | while read -r f; do (cd "${f%/*}" && sha256sum "${f##*/}" >"${f##*/}.sha256"); done
 }
 
 need_root
 t0=$(ms)
 { [ -e "$BASE/.lab-ok" ] && [ -e "$K8S/images-ok" ]; } || die "lab.sh base and kubernetes.sh come first"
-stamp=$(cat "$HERE/packages.sh" "$HERE/crictl" "$BASE/.lab-ok" "$K8S/images-ok" | cksum)
+stamp=$(cat "$HERE/packages.sh" "$HERE/crictl" "$HERE/testdata/cri-dockerd/main.go" "$BASE/.lab-ok" "$K8S/images-ok" | cksum)
 [ "${1:-all}" != all ] || [ "$(cat "$LAB_DIR/packages-ok" 2>/dev/null)" != "$stamp" ] || { say "packages exist"; exit 0; }
 rm -f "$LAB_DIR/packages-ok"
 case ${1:-all} in

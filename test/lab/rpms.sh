@@ -84,7 +84,7 @@ specs() {
   plain broken needs-nobody 1.0-1.el9 'Requires: nobody-has-this >= 2'
   spec broken post-fails 1.0-1.el9 <<<$'%post\nexit 3\n%files'
   spec broken pre-fails 1.0-1.el9 <<<$'%pre\nexit 3\n%files'
-  spec broken slow 1.0-1.el9 <<<$'%pre\nsleep 6\n%files'
+  spec broken slow 1.0-1.el9 <<<$'%pre\nuntil [ -e /run/go-on ]; do sleep 0.2; done\n%files'
   programs unsigned not-signed 1.0-1.el9 '' not-signed
 }
 versionlock() { # the plugin as Rocky packages it: no lab host of this family has it at first
