@@ -97,6 +97,8 @@ type Project struct {
 	saved   *savedPlan // that is carried out
 
 	inputValues map[string]any
+	environ     []string // variables that earlier sessions of the run had for inputs
+	withheld    []string // inputs whose values these had, and that are in no record
 	confirmed   []string // questions of the playbook that were answered with yes, also in earlier sessions of the run
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +85,7 @@ func sketch(ctx context.Context, cfg Config, state *checkpoint.State) *Project {
 	info := options{state.Info}
 	cfg.Playbook, cfg.Inventory, cfg.Sketch = state.Playbook, info.text("inventory"), true
 	cfg.Set, cfg.SetFile, cfg.Vars, cfg.Identity = info.list("set"), info.list("set_file"), info.list("vars"), info.list("identity")
+	cfg.Environ = append(info.list("environ"), os.Environ()...)
 	if cfg.Playbook == "" {
 		return nil
 	}

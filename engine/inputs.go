@@ -43,7 +43,7 @@ func (p *Project) given(ctx context.Context, found *diag.List) given {
 		}
 	}
 	out.secrets = keys.Secrets()
-	out.values = append(out.values, playbook.Environ(p.cfg.Environ))
+	out.values = append(out.values, playbook.Environ(p.environ), playbook.Environ(p.cfg.Environ))
 	take(playbook.Set("--set", p.cfg.Set))
 	take(playbook.SetFile("--set-file", p.cfg.SetFile, os.ReadFile))
 	return out
@@ -76,6 +76,7 @@ func (p *Project) inputs(ctx context.Context, pb *playbook.Playbook, given given
 		values, diags = pb.Inputs.Merge(append(given.values, answers...)...)
 	}
 	found.Extend(diags)
+	p.notAgain(pb, given, values, found)
 	return values
 }
 

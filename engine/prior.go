@@ -88,7 +88,7 @@ func (p *Project) takeOver(state *checkpoint.State) {
 	c.SetFile = unlessAgain(info.list("set_file"), c.SetFile, name)
 	c.Vars = unlessAgain(info.list("vars"), c.Vars, absolute)
 	c.Identity = unlessAgain(info.list("identity"), c.Identity, absolute)
-	p.confirmed = info.list("confirmed")
+	p.confirmed, p.environ, p.withheld = info.list("confirmed"), info.list("environ"), info.list("withheld")
 	p.whole = selection{limit: info.text("limit"), only: info.list("only")}
 	if c.Limit == "" {
 		c.Limit = p.whole.limit
@@ -167,71 +167,6 @@ func (o options) list(key string) []string {
 		if s, ok := x.(string); ok {
 			out = append(out, s)
 		}
-	}
-	return out
-}
-
-// info is what a resume needs to know. Values of secret inputs are left out: a resume wants them given again.
-func (p *Project) info() map[string]any {
-	c := p.cfg
-	out := map[string]any{"version": c.Version, "inventory": absolute(c.Inventory)}
-	put := func(key string, list []string) {
-		if len(list) > 0 {
-			out[key] = toAny(list)
-		}
-	}
-	put("set", p.notSecret(c.Set))
-	put("set_file", absoluteValues(c.SetFile))
-	put("vars", absoluteAll(c.Vars))
-	put("identity", absoluteAll(c.Identity))
-	whole := p.wholeRun()
-	put("only", whole.only)
-	put("confirmed", p.confirmed)
-	if whole.limit != "" {
-		out["limit"] = whole.limit
-	}
-	if c.Plan != "" {
-		out["plan"], out["plan_sum"] = absolute(c.Plan), p.saved.Sum
-	}
-	if c.Parallel > 0 {
-		out["parallel"] = c.Parallel
-	}
-	return out
-}
-
-func toAny(list []string) []any {
-	out := make([]any, len(list))
-	for i, s := range list {
-		out[i] = s
-	}
-	return out
-}
-
-func (p *Project) notSecret(pairs []string) []string {
-	var out []string
-	for _, pair := range pairs {
-		name, _, _ := strings.Cut(pair, "=")
-		if in, ok := p.plan.Playbook.Inputs.Get(name); !ok || !in.Secret {
-			out = append(out, pair)
-		}
-	}
-	return out
-}
-
-func absoluteAll(paths []string) []string {
-	out := make([]string, len(paths))
-	for i, s := range paths {
-		out[i] = absolute(s)
-	}
-	return out
-}
-
-// absoluteValues makes the files of NAME=FILE absolute.
-func absoluteValues(pairs []string) []string {
-	out := make([]string, len(pairs))
-	for i, s := range pairs {
-		name, file, _ := strings.Cut(s, "=")
-		out[i] = name + "=" + absolute(file)
 	}
 	return out
 }

@@ -8,8 +8,12 @@ import (
 	"github.com/kflow/kflow/engine/event"
 )
 
-// Event returns e with every secret replaced in every text it holds. What e points to is copied, not changed. Type,
-// Status and First are words of the engine and stay.
+// Event returns e with every secret replaced in every text it holds. What e points to is copied, not changed.
+//
+// What names something stays: Type, Status and First, runs, tasks, hosts and instances, kinds, positions, files, machines,
+// fingerprints, conditions as they are written, and Info, which has no secrets to begin with. These are no texts that a secret
+// comes into: they stand in the playbook and the inventory as they are. Where a secret is the same as one of them, to hide it there would only tell so,
+// and a resume would not know what it has done.
 func (m *Masker) Event(e event.Event) event.Event {
 	if m.forms.Load() == nil {
 		return e
@@ -18,24 +22,14 @@ func (m *Masker) Event(e event.Event) event.Event {
 }
 
 func (m *Masker) event(e event.Event) event.Event {
-	for _, text := range []*string{&e.Run, &e.Instance, &e.Task, &e.Title, &e.Kind, &e.Host, &e.At, &e.Pos, &e.Line,
-		&e.What, &e.Summary, &e.Diff, &e.When, &e.Fingerprint, &e.Playbook, &e.Name, &e.Inventory} {
+	for _, text := range []*string{&e.Title, &e.Line, &e.What, &e.Summary, &e.Diff} {
 		*text = m.String(*text)
 	}
 	e.Failure = m.failure(e.Failure)
-	e.BlockedBy = m.list(e.BlockedBy)
-	e.Parts = m.texts(e.Parts)
 	e.Outputs = m.JSON(e.Outputs)
-	if e.Machine != nil {
-		e.Machine = &event.Machine{ID: m.String(e.Machine.ID), ProductUUID: m.String(e.Machine.ProductUUID),
-			Address: m.String(e.Machine.Address), OS: m.String(e.Machine.OS), Boot: m.String(e.Machine.Boot)}
-	}
-	if e.Info != nil {
-		e.Info, _ = m.Value(e.Info).(map[string]any)
-	}
 	e.Roots = slices.Clone(e.Roots)
 	for i, r := range e.Roots {
-		e.Roots[i].Instance, e.Roots[i].Pos, e.Roots[i].Failure = m.String(r.Instance), m.String(r.Pos), m.failure(r.Failure)
+		e.Roots[i].Failure = m.failure(r.Failure)
 	}
 	return e
 }
@@ -45,26 +39,7 @@ func (m *Masker) failure(f *event.Failure) *event.Failure {
 		return nil
 	}
 	return &event.Failure{Summary: m.String(f.Summary), Step: m.String(f.Step), Output: m.String(f.Output),
-		Hint: m.String(f.Hint), Class: m.String(f.Class)}
-}
-
-func (m *Masker) list(in []string) []string {
-	out := slices.Clone(in)
-	for i, s := range out {
-		out[i] = m.String(s)
-	}
-	return out
-}
-
-func (m *Masker) texts(in map[string]string) map[string]string {
-	if in == nil {
-		return nil
-	}
-	out := make(map[string]string, len(in))
-	for k, v := range in {
-		out[m.String(k)] = m.String(v)
-	}
-	return out
+		Hint: m.String(f.Hint), Class: f.Class}
 }
 
 // JSON masks the texts inside a JSON value, so that it stays JSON. A number that is a secret becomes a text. What is no

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/kflow/kflow/engine/event"
 )
 
@@ -143,15 +145,41 @@ func fill(v reflect.Value, text string) {
 	}
 }
 
-// full is an event with text in every string it can hold, but for the words of the engine.
+// full is an event with text in every string it can hold, but for those that name something.
 func full(text string) event.Event {
-	var e event.Event
-	fill(reflect.ValueOf(&e).Elem(), "x "+text+" y")
+	e := named("x " + text + " y")
+	names := named("name")
 	e.Type, e.Status, e.First, e.Counts = event.InstanceEnded, event.Failed, event.OK, nil
+	e.Run, e.Instance, e.Task, e.Kind, e.Host, e.At, e.Pos = names.Run, names.Instance, names.Task, names.Kind, names.Host, names.At, names.Pos
+	e.When, e.BlockedBy, e.Fingerprint, e.Parts, e.Machine = names.When, names.BlockedBy, names.Fingerprint, names.Parts, names.Machine
+	e.Playbook, e.Name, e.Inventory, e.Info = names.Playbook, names.Name, names.Inventory, names.Info
+	e.Failure.Class = names.Failure.Class
 	for i := range e.Roots {
-		e.Roots[i].Status = event.Failed
+		r := &e.Roots[i]
+		r.Status, r.Instance, r.Pos, r.Failure.Class = event.Failed, names.Roots[i].Instance, names.Roots[i].Pos, names.Failure.Class
 	}
 	return e
+}
+
+// named is an event with text in every string.
+func named(text string) event.Event {
+	var e event.Event
+	fill(reflect.ValueOf(&e).Elem(), text)
+	return e
+}
+
+// TestNamesStay: a task that has the name of a weak password must be found again when the run is resumed.
+func TestNamesStay(t *testing.T) {
+	e := named("keepalived")
+	masked := New("keepalived").Event(e)
+	for i := range masked.Roots {
+		masked.Roots[i].Failure = e.Roots[i].Failure
+	}
+	masked.Title, masked.Line, masked.What, masked.Summary, masked.Diff = e.Title, e.Line, e.What, e.Summary, e.Diff
+	masked.Failure, masked.Outputs = e.Failure, e.Outputs
+	if d := cmp.Diff(e, masked); d != "" {
+		t.Errorf("names were masked (-want +got)\n%s", d)
+	}
 }
 
 func TestNoFieldOfAnEventHoldsASecret(t *testing.T) {
