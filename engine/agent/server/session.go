@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// takeOverLimit is how long an agent of an earlier connection may take to end; it gives its programs a grace period.
+	// takeOverLimit is how long an agent of an earlier connection may take to end; it gives its programs a grace period. After
+	// that it is killed (it was stopped, or hangs), and what it leaves running is ended by its successor.
 	takeOverLimit = 30 * time.Second
 	takeOverPoll  = 100 * time.Millisecond
 )
@@ -35,7 +36,7 @@ func takeOver(ctx context.Context, o Options, out io.Writer) (release func(), er
 	if err != nil {
 		return nil, err
 	}
-	if err := lock(ctx, f, o.Nonce, out); err != nil {
+	if err := lock(ctx, f, takeOverLimit, o.Nonce, out); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -74,11 +75,10 @@ func writeAt(f *os.File, text string) error {
 	return err
 }
 
-// lock locks f, ending the agent that holds it.
-func lock(ctx context.Context, f *os.File, nonce string, out io.Writer) error {
-	deadline := time.Now().Add(takeOverLimit)
-	told := time.Time{}
-	for asked := 0; ; {
+// lock locks f, ending the agent that holds it, which has so long for that.
+func lock(ctx context.Context, f *os.File, limit time.Duration, nonce string, out io.Writer) error {
+	begin, told := time.Now(), time.Time{}
+	for asked, killed := 0, false; ; {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return err
@@ -94,7 +94,12 @@ func lock(ctx context.Context, f *os.File, nonce string, out io.Writer) error {
 				return err
 			}
 		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
+		past := time.Since(begin)
+		if past > limit && !killed && isAgentOf(pid, filepath.Base(f.Name())) {
+			killed = true
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if past > limit+killWait || ctx.Err() != nil {
 			return fmt.Errorf("the agent of an earlier connection (pid %d) does not end", pid)
 		}
 		select {
