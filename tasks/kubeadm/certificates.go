@@ -20,7 +20,7 @@ import (
 
 // Certificates keeps the certificates of a control plane from expiring.
 type Certificates struct {
-	RenewBefore task.Duration `json:"renew_before" default:"720h" doc:"How long before its end a certificate is renewed; kubeadm makes them for a year."`
+	RenewBefore task.Duration `json:"renew_before" default:"720h" doc:"How long before its end a certificate is renewed; kubeadm makes them for a year, 8760h."`
 }
 
 // renewFile notes on a host that certificates are being renewed: what was not seen to end is done again.
@@ -30,8 +30,10 @@ const renewFile = markerDir + "/renew.json"
 const renewedAnnotation = `metadata.annotations."kflow/certificates-renewed"`
 
 func (p *Certificates) check() error {
-	if p.RenewBefore < 0 {
-		return task.Failf("renew_before %s lies after the end of a certificate", p.RenewBefore.D()).WithHint("say how long before the end, for example 720h")
+	const year = 8760 * time.Hour // what kubeadm makes them for
+	if left := p.RenewBefore.D(); left < 0 || left >= year {
+		return task.Failf("renew_before %s: kubeadm makes certificates for a year (8760h), so they would be renewed at every run, or never", short(left)).
+			WithHint("say how long before the end, for example 720h; 8700h renews all that are older than three days")
 	}
 	return nil
 }
@@ -56,15 +58,9 @@ func (p *Certificates) Changes(ctx context.Context, h task.Host) ([]task.Change,
 	} else if !there {
 		return nil, notyet.Failf("cluster", "this host has no control plane").WithHint("certificates of the control plane are renewed there: on: control_plane; kubelets renew their own")
 	}
-	var due []string
-	for _, name := range ownCertificates() {
-		until, err := validUntil(ctx, h, name)
-		if err != nil {
-			return nil, err
-		}
-		if left := until.Sub(h.Now()); !until.IsZero() && left < p.RenewBefore.D() {
-			due = append(due, fmt.Sprintf("%s: valid until %s (%s)", name, until.UTC().Format(time.DateOnly), days(left)))
-		}
+	due, err := p.due(ctx, h)
+	if err != nil {
+		return nil, err
 	}
 	begun, err := hostfile.Exists(ctx, h, renewFile)
 	if err != nil {
@@ -77,6 +73,20 @@ func (p *Certificates) Changes(ctx context.Context, h task.Host) ([]task.Change,
 		return nil, p.authorities(ctx, h)
 	}
 	return []task.Change{{Summary: "renew the certificates of the control plane", Diff: strings.Join(due, "\n"), Apply: p.apply}}, nil
+}
+
+// due are the certificates that end soon.
+func (p *Certificates) due(ctx context.Context, h task.Host) (due []string, err error) {
+	for _, name := range ownCertificates() {
+		until, err := validUntil(ctx, h, name)
+		if err != nil {
+			return nil, err
+		}
+		if left := until.Sub(h.Now()); !until.IsZero() && left < p.RenewBefore.D() {
+			due = append(due, fmt.Sprintf("%s: valid until %s (%s)", name, until.UTC().Format(time.DateOnly), days(left)))
+		}
+	}
+	return due, nil
 }
 
 func days(left time.Duration) string {
@@ -161,7 +171,16 @@ func (p *Certificates) apply(ctx context.Context, h task.Host) error {
 	if err := waitReady(ctx, h, c); err != nil {
 		return err
 	}
-	return h.Remove(ctx, renewFile)
+	if err := h.Remove(ctx, renewFile); err != nil {
+		return err
+	}
+	due, err := p.due(ctx, h)
+	if err != nil || due == nil {
+		return err
+	}
+	f := task.Failf("kubeadm has renewed the certificates, and they are valid for less than renew_before (%s)", short(p.RenewBefore.D()))
+	f.Output = strings.Join(due, "\n")
+	return f.WithHint("give a shorter renew_before: these are all that kubeadm makes them for (certificateValidityPeriod)")
 }
 
 // startAgain makes the kubelet start a static pod anew, by a note in its manifest. A manifest that is moved away and back, as
