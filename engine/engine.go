@@ -19,6 +19,7 @@ import (
 	"github.com/kflow/kflow/engine/plan"
 	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/race"
+	"github.com/kflow/kflow/engine/syntax"
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/engine/transport"
 )
@@ -207,7 +208,7 @@ func (p *Project) inventory(pb *playbook.Playbook, found *diag.List) *inventory.
 		return &inventory.Inventory{}
 	}
 	p.cfg.Inventory = file
-	inv, diags := inventory.Load(file, at, os.ReadFile)
+	inv, diags := inventory.Load(file, at, syntax.ReadFile)
 	found.Extend(diags)
 	if inv == nil {
 		return &inventory.Inventory{}

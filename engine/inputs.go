@@ -8,6 +8,7 @@ import (
 	"github.com/kflow/kflow/engine/diag"
 	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/sealed"
+	"github.com/kflow/kflow/engine/syntax"
 )
 
 // given are values of inputs from all sources, before the playbook says what they mean.
@@ -26,7 +27,7 @@ func (p *Project) given(ctx context.Context, found *diag.List) given {
 	}
 	keys := p.keys(found)
 	for _, file := range p.cfg.Vars {
-		text, err := os.ReadFile(file)
+		text, err := syntax.ReadFile(file)
 		if err != nil {
 			found.Errorf(diag.Pos{File: file}, "can't read values: %v", err)
 			continue
@@ -45,7 +46,7 @@ func (p *Project) given(ctx context.Context, found *diag.List) given {
 	out.secrets = keys.Secrets()
 	out.values = append(out.values, playbook.Environ(p.environ), playbook.Environ(p.cfg.Environ))
 	take(playbook.Set("--set", p.cfg.Set))
-	take(playbook.SetFile("--set-file", p.cfg.SetFile, os.ReadFile))
+	take(playbook.SetFile("--set-file", p.cfg.SetFile, syntax.ReadFile))
 	return out
 }
 

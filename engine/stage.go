@@ -11,6 +11,7 @@ import (
 	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/run"
 	"github.com/kflow/kflow/engine/sched"
+	"github.com/kflow/kflow/engine/syntax"
 	"github.com/kflow/kflow/engine/transport"
 	"github.com/kflow/kflow/engine/transport/controller"
 )
@@ -68,7 +69,7 @@ func (p *Project) staged(pb *playbook.Playbook, found *diag.List) *inventory.Inv
 	file, at := p.inventoryFile(pb)
 	if _, err := os.Stat(file); file != "" && (err == nil || p.cfg.Inventory != "") {
 		var diags diag.List
-		base, diags = inventory.Load(file, at, os.ReadFile)
+		base, diags = inventory.Load(file, at, syntax.ReadFile)
 		found.Extend(diags)
 		if found.HasErrors() {
 			return &inventory.Inventory{}

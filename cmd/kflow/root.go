@@ -95,7 +95,7 @@ func (a *app) show(err error) {
 
 func (a *app) diagnostics(ds []diag.Diagnostic) {
 	var text strings.Builder
-	if err := diag.Write(&text, ds, readSource); err != nil {
+	if err := diag.Write(&text, ds[:min(len(ds), maxShown)], readSource); err != nil {
 		return // a Builder takes all
 	}
 	fmt.Fprint(a.err, plain.Text(text.String()))
@@ -105,10 +105,16 @@ func (a *app) diagnostics(ds []diag.Diagnostic) {
 			errs++
 		}
 	}
-	if errs > 0 {
+	switch {
+	case len(ds) > maxShown:
+		fmt.Fprintf(a.err, "\n%s; the first %d findings are shown\n", count(errs, "error"), maxShown)
+	case errs > 0:
 		fmt.Fprintf(a.err, "\n%s\n", count(errs, "error"))
 	}
 }
+
+// maxShown is how many findings are shown at once.
+const maxShown = 200
 
 func readSource(file string) []byte {
 	b, err := os.ReadFile(file)

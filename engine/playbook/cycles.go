@@ -41,14 +41,15 @@ func (g *cycleFinder) add(from, to int, need *Need) {
 	g.edges[from] = append(g.edges[from], cycleEdge{from, to, need})
 }
 
-// find returns the steps of the first cycle; nil when there is none.
-func (g *cycleFinder) find() []cycleStep {
+// find returns the steps of cycles that have nothing in common.
+func (g *cycleFinder) find() [][]cycleStep {
+	var all [][]cycleStep
 	for n := range g.edges {
 		if cycle := g.visit(n); cycle != nil {
-			return cycle
+			all = append(all, cycle)
 		}
 	}
-	return nil
+	return all
 }
 
 // visit goes down from a node, without recursion: a chain may be as long as a playbook.
@@ -77,7 +78,12 @@ func (g *cycleFinder) visit(start int) []cycleStep {
 			path = append(path, e.to)
 			g.stack = append(g.stack, e)
 		case 1:
-			return g.cycle(append(slices.Clone(g.stack), e), e.to)
+			found := g.cycle(append(slices.Clone(g.stack), e), e.to)
+			for _, on := range path { // nothing more is said of what lies on this way
+				g.state[on] = 2
+			}
+			g.stack = nil
+			return found
 		}
 	}
 	return nil

@@ -20,7 +20,7 @@ import (
 // Options of Load.
 type Options struct {
 	Kinds *task.Registry
-	// Read returns the content of a file: playbooks, parts, templates. nil = os.ReadFile.
+	// Read returns the content of a file: playbooks, parts, templates. nil = syntax.ReadFile.
 	Read func(path string) ([]byte, error)
 	// Open opens a file that is sent to hosts (`source`). nil = os.Open, or Read when that is given.
 	Open func(path string) (io.ReadCloser, error)
@@ -48,6 +48,7 @@ func (s *Sources) Files() []string {
 const (
 	maxTasks  = 20_000
 	maxValues = 500_000
+	maxDepth  = 32 // parts in parts
 )
 
 // Load reads a playbook with all its parts. The Playbook is nil when the file can't be read at all; it is complete when
@@ -101,7 +102,7 @@ func (l *loader) defaults() {
 		l.kinds = task.NewRegistry()
 	}
 	if l.read == nil {
-		l.read = os.ReadFile
+		l.read = syntax.ReadFile
 		if l.open == nil {
 			l.open = func(path string) (io.ReadCloser, error) { return os.Open(path) }
 		}
@@ -167,8 +168,12 @@ func reason(err error) string {
 
 // file loads one use of a file. by is the task that uses it (nil for the root), at its place in the file of the user.
 func (l *loader) file(path string, by *Task, at diag.Pos, overrides []*override) *Playbook {
-	if chain, again := recursion(path, by); again {
+	switch chain, depth := recursion(path, by); {
+	case chain != "":
 		l.diags.Errorf(at, "%s uses itself: %s", path, chain)
+		return nil
+	case depth > maxDepth:
+		l.diags.Errorf(at, "parts in parts, more than %d deep", maxDepth).Hintf("a part can stand beside another: use it from further out")
 		return nil
 	}
 	text, ok := l.text(path, at, 0)
@@ -194,17 +199,17 @@ func (l *loader) file(path string, by *Task, at diag.Pos, overrides []*override)
 	return pb
 }
 
-// recursion tells whether a file is being loaded already, and how it comes to be used again.
-func recursion(path string, by *Task) (string, bool) {
+// recursion is how a file that is being loaded comes to be used again, "" when it is not, and how deep in parts it is.
+func recursion(path string, by *Task) (string, int) {
 	chain := []string{path}
 	for t := by; t != nil; t = t.File.Use {
 		chain = append(chain, t.File.File)
 		if t.File.File == path {
 			slices.Reverse(chain)
-			return strings.Join(chain, " uses "), true
+			return strings.Join(chain, " uses "), len(chain)
 		}
 	}
-	return "", len(chain) > 32
+	return "", len(chain) - 1
 }
 
 // relative is a path as written in the file of a node, seen from where kflow runs.

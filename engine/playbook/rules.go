@@ -1,6 +1,7 @@
 package playbook
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/kflow/kflow/engine/diag"
@@ -146,20 +147,28 @@ func (l *loader) onDemand(t *Task, read bool) {
 	}
 }
 
-// cyclic reports a cycle of the playbook.
+// cyclic reports the cycles of the playbook.
 func (l *loader) cyclic(root *Playbook) {
-	g := newCycleFinder(root)
-	cycle := g.find()
-	if cycle == nil {
-		return
+	for _, cycle := range newCycleFinder(root).find() {
+		l.cycle(cycle)
 	}
+}
+
+// shownSteps is how much of a cycle is shown.
+const shownSteps = 20
+
+func (l *loader) cycle(cycle []cycleStep) {
+	shown := cycle[:min(len(cycle), shownSteps)]
 	var names []string
-	for _, s := range cycle {
+	for _, s := range shown {
 		names = append(names, s.task.Path)
+	}
+	if more := len(cycle) - len(shown); more > 0 {
+		names = append(names, fmt.Sprintf("(%d more)", more))
 	}
 	names = append(names, cycle[0].task.Path)
 	d := l.diags.Errorf(cycle[0].need.Pos, "tasks wait for each other: %s", strings.Join(names, " → "))
-	for _, s := range cycle {
+	for _, s := range shown {
 		noteCycle(d, s)
 	}
 	d.Hintf("→ reads \"waits for\": one of these has to go")
