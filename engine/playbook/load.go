@@ -34,16 +34,6 @@ type Sources struct{ text map[string][]byte }
 // Text returns the content of a file that was read; nil for others. It is a diag.Source.
 func (s *Sources) Text(file string) []byte { return s.text[file] }
 
-// Files are the names of the files, sorted.
-func (s *Sources) Files() []string {
-	var names []string
-	for name := range s.text {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
 // These end a load that parts would make endless in practice: parts that use parts twice each grow by doubling.
 const (
 	maxTasks  = 20_000

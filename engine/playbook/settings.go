@@ -21,7 +21,7 @@ func (l *loader) settings(t *Task, f *syntax.Fields) {
 	t.Run = l.run(f.Get("run"))
 	t.Lock = l.lock(f.Get("lock"))
 	t.Allow = l.allows(f.Get("allow"))
-	t.Timeout = l.number(t, f.Get("timeout"), &shape.Type{Kind: shape.String, Format: "duration"})
+	t.Timeout = l.value(f.Get("timeout"), &shape.Type{Kind: shape.String, Format: "duration"}, own(t))
 	t.MaxParallel = l.count(t, f.Get("max_parallel"), "max_parallel", 1)
 	t.MaxFailures = l.count(t, f.Get("max_failures"), "max_failures", 0)
 	t.AllowFailure, _ = f.Bool("allow_failure")
@@ -67,18 +67,14 @@ func (l *loader) lock(n *syntax.Node) string {
 		return ""
 	}
 	if n.Kind != syntax.Scalar || !nameRE.MatchString(n.Text) {
-		l.diags.Errorf(n.Pos(), "`lock` is the name of a lock (lower-case letters, digits and _), not %s", n.Describe()).Len = n.Width()
+		d := l.diags.Errorf(n.Pos(), "`lock` is the name of a lock (lower-case letters, digits and _), not %s", n.Describe())
+		d.Len = n.Width()
+		if strings.Contains(n.Text, "${{") {
+			d.Hintf("locks are known when the playbook is read: the name is plain text")
+		}
 		return ""
 	}
 	return n.Text
-}
-
-// number reads a setting that is a plain value or an expression of one.
-func (l *loader) number(t *Task, n *syntax.Node, want *shape.Type) *Value {
-	if n == nil {
-		return nil
-	}
-	return l.value(n, want, own(t))
 }
 
 func (l *loader) retry(t *Task, n *syntax.Node) *Retry {
@@ -88,14 +84,14 @@ func (l *loader) retry(t *Task, n *syntax.Node) *Retry {
 	duration := &shape.Type{Kind: shape.String, Format: "duration"}
 	r := &Retry{Pos: n.Pos()}
 	if n.Kind == syntax.Scalar { // retry: 3
-		r.Attempts = l.atLeast(l.number(t, n, &shape.Type{Kind: shape.Int}), "`retry`", 1)
+		r.Attempts = l.atLeast(l.value(n, &shape.Type{Kind: shape.Int}, own(t)), "`retry`", 1)
 		return r
 	}
 	f := syntax.Open(n, "`retry`", &l.diags).Known("attempts", "delay", "backoff", "max_delay", "until")
-	r.Attempts = l.atLeast(l.number(t, f.Get("attempts"), &shape.Type{Kind: shape.Int}), "`attempts`", 1)
-	r.Delay = l.number(t, f.Get("delay"), duration)
-	r.MaxDelay = l.number(t, f.Get("max_delay"), duration)
-	r.Backoff = l.atLeast(l.number(t, f.Get("backoff"), &shape.Type{Kind: shape.Float}), "`backoff`", 1)
+	r.Attempts = l.atLeast(l.value(f.Get("attempts"), &shape.Type{Kind: shape.Int}, own(t)), "`attempts`", 1)
+	r.Delay = l.value(f.Get("delay"), duration, own(t))
+	r.MaxDelay = l.value(f.Get("max_delay"), duration, own(t))
+	r.Backoff = l.atLeast(l.value(f.Get("backoff"), &shape.Type{Kind: shape.Float}, own(t)), "`backoff`", 1)
 	r.Until = l.code(f.Get("until"), "until", t)
 	return r
 }

@@ -71,9 +71,6 @@ type Entry struct {
 // Pos is where the node begins.
 func (n *Node) Pos() diag.Pos { return diag.Pos{File: n.File.Name, Line: n.Line, Col: n.Col} }
 
-// Start is where the first token of the node is: the quote or indicator of a scalar that has one.
-func (n *Node) Start() diag.Pos { return n.File.At(n.start) }
-
 // Size is the number of values below and including the node, aliases counted at each place they are used.
 func (n *Node) Size() int { return n.size }
 
