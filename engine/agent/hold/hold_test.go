@@ -20,6 +20,9 @@ import (
 // TestMain lets the test program play another agent: it takes the lock for the run of its second argument, says what came
 // of it, and holds it until its input ends.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "again" {
+		againAndAgain(os.Args[2], os.Args[3])
+	}
 	if len(os.Args) < 4 || os.Args[1] != "hold" {
 		os.Exit(m.Run())
 	}
