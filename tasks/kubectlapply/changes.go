@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/internal/kube"
+	"github.com/kflow/kflow/tasks/internal/notyet"
 	"github.com/kflow/kflow/tasks/internal/textdiff"
 )
 
@@ -151,10 +153,37 @@ func (p *Apply) diff(ctx context.Context, h task.Host, objects []kube.Object) (d
 		return err
 	})
 	if err != nil {
-		return "", nil, err
+		return "", nil, early(err)
 	}
 	diff, changed = readDiff(o.Stdout, objects)
 	return diff, changed, nil
+}
+
+var (
+	noNamespace = regexp.MustCompile(`namespaces "([^"]+)" not found`)
+	noKind      = regexp.MustCompile(`no matches for kind "([^"]+)" in version "([^"/]+)/[^"]+"`)
+)
+
+// early tells what an earlier task has to make from what is wrong: a namespace, and the definition of a kind that is not
+// Kubernetes' own. A plan says so then.
+func early(err error) error {
+	var e *kube.APIError
+	if !errors.As(err, &e) || e.Reason != kube.NotFound {
+		return err
+	}
+	f, resource := *e.Failure, ""
+	if m := noNamespace.FindStringSubmatch(f.Output); m != nil {
+		resource = "object:Namespace " + m[1]
+	}
+	if m := noKind.FindStringSubmatch(f.Output); m != nil && strings.Contains(m[2], ".") && !strings.HasSuffix(m[2], ".k8s.io") {
+		resource = "object:CustomResourceDefinition of " + m[1]
+	}
+	if resource == "" {
+		return err
+	}
+	n := notyet.Failf(resource, "%s", f.Summary)
+	n.Output, n.Hint = f.Output, f.Hint
+	return n
 }
 
 // args are the arguments of kubectl diff and kubectl apply.
