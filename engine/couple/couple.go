@@ -13,12 +13,8 @@ import (
 	"github.com/kflow/kflow/engine/diag"
 	"github.com/kflow/kflow/engine/plan"
 	"github.com/kflow/kflow/engine/playbook"
-	"github.com/kflow/kflow/engine/sched"
 	"github.com/kflow/kflow/engine/task"
 )
-
-// enough is the number of instances up to which every host is looked at.
-const enough = 20_000
 
 // Check reports what does not go together in a plan, and parameters that are wrong.
 func Check(p *plan.Plan, sketches *plan.Sketches, kinds *task.Registry, found *diag.List) {
@@ -32,7 +28,7 @@ func Check(p *plan.Plan, sketches *plan.Sketches, kinds *task.Registry, found *d
 			rules = append(rules, coupler.Couplings()...)
 		}
 	}
-	for _, h := range c.hosts() {
+	for _, h := range p.Samples() {
 		scene := c.scene(h)
 		for _, rule := range rules {
 			for _, f := range rule.Find(scene) {
@@ -52,26 +48,6 @@ type checker struct {
 	leaves   map[string]*plan.Leaf
 }
 
-// hosts are those that are looked at: in large inventories one of those that have the same tasks.
-func (c *checker) hosts() []int {
-	var out []int
-	seen := map[string]bool{}
-	all := len(c.p.Hosts)*len(c.p.Leaves) <= enough
-	for h := range c.p.Hosts {
-		class := make([]byte, len(c.p.Leaves))
-		for i, l := range c.p.Leaves {
-			if !all && l.Runs(h) {
-				class[i] = 1
-			}
-		}
-		if all || !seen[string(class)] {
-			out = append(out, h)
-		}
-		seen[string(class)] = true
-	}
-	return out
-}
-
 // scene are the tasks as they are seen from a host.
 func (c *checker) scene(host int) task.Scene {
 	var out task.Scene
@@ -84,20 +60,10 @@ func (c *checker) scene(host int) task.Scene {
 			at = host
 		}
 		for _, s := range c.sketches.Of(l, at) {
-			out = append(out, task.Neighbour{ID: l.Task.Path, Kind: l.Task.Kind.Name, Params: s.Params, Hosts: len(l.Hosts), Here: here, InTurn: c.inTurn(l)})
+			out = append(out, task.Neighbour{ID: l.Task.Path, Kind: l.Task.Kind.Name, Params: s.Params, Hosts: len(l.Hosts), Here: here, InTurn: c.p.InTurn(l.Index)})
 		}
 	}
 	return out
-}
-
-// inTurn tells whether a task runs on one host after the other.
-func (c *checker) inTurn(l *plan.Leaf) bool {
-	spec := c.p.Spec.Tasks[l.Index]
-	one := spec.Lock != "" || spec.MaxParallel == 1
-	for g := spec.Group; g != sched.None && !one; g = c.p.Spec.Groups[g].Group {
-		one = c.p.Spec.Groups[g].Lock != "" || c.p.Spec.Groups[g].MaxParallel == 1
-	}
-	return one
 }
 
 func (c *checker) report(rule task.Coupling, f task.Finding) {
@@ -167,9 +133,22 @@ func (c *checker) once(pos diag.Pos, text string) *diag.Diagnostic {
 }
 
 func (c *checker) failed(t *playbook.Task, err error) {
-	d := c.once(plan.Pos(t, []any{""}), err.Error())
+	pos, length := blamed(t, err.Error())
+	d := c.once(pos, err.Error())
+	d.Len = length
 	var f *task.Failure
 	if errors.As(err, &f) {
 		d.Hint = f.Hint
 	}
+}
+
+// blamed is the place of the parameter that a message names first, else that of the first one.
+func blamed(t *playbook.Task, message string) (diag.Pos, int) {
+	words := strings.FieldsFunc(message, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') })
+	for _, word := range words {
+		if v := t.Params.Get(word); v != nil {
+			return v.Pos, v.Len
+		}
+	}
+	return plan.Pos(t, []any{""}), 0
 }

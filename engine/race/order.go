@@ -218,24 +218,6 @@ func (o *order) note(s set, node int, here, all bool) {
 	}
 }
 
-// serial tells whether the instances of a leaf run one after the other.
-func (o *order) serial(leaf int) bool {
-	for t := o.p.Leaves[leaf].Task; t != nil; t = t.Parent {
-		if t.Lock != "" {
-			return true
-		}
-	}
-	if o.p.Spec.Tasks[leaf].MaxParallel == 1 {
-		return true
-	}
-	for g := o.p.Spec.Tasks[leaf].Group; g != sched.None; g = o.p.Spec.Groups[g].Group {
-		if o.p.Spec.Groups[g].MaxParallel == 1 {
-			return true
-		}
-	}
-	return false
-}
-
 // reaches tells whether a task waits for another one on any host.
 func (o *order) reaches(from, to int) bool {
 	seen := make([]bool, len(o.next))

@@ -32,9 +32,6 @@ import (
 	"github.com/kflow/kflow/engine/playbook"
 )
 
-// enough is the number of instances up to which every host is looked at.
-const enough = 20_000
-
 // Check reports the races of a plan.
 func Check(p *plan.Plan, sketches *plan.Sketches, found *diag.List) {
 	c := &checker{p: p, sketches: sketches, order: newOrder(p), pairs: map[pair]*race{}}
@@ -84,7 +81,10 @@ type bucket struct {
 // places collects what every instance touches.
 func (c *checker) places() []*place {
 	byHost := map[int]*place{}
-	chosen := c.hosts()
+	chosen := make([]bool, len(c.p.Hosts))
+	for _, h := range c.p.Samples() {
+		chosen[h] = true
+	}
 	for _, l := range c.p.Leaves {
 		for _, h := range l.Hosts {
 			if !chosen[h] {
@@ -109,22 +109,6 @@ func (c *checker) places() []*place {
 		}
 	}
 	return out
-}
-
-// hosts are those that are looked at.
-func (c *checker) hosts() []bool {
-	chosen := make([]bool, len(c.p.Hosts))
-	seen := map[string]bool{}
-	all := len(c.p.Hosts)*len(c.p.Leaves) <= enough
-	for h := range chosen {
-		if all {
-			chosen[h] = true
-			continue
-		}
-		class := c.order.class(h)
-		chosen[h], seen[class] = !seen[class], true
-	}
-	return chosen
 }
 
 // touch notes what an instance touches.
@@ -184,7 +168,7 @@ func (c *checker) ordered(in *place, thing string, before, x access) bool {
 	if c.order.behind(before, x) {
 		return true
 	}
-	if before.leaf == x.leaf && c.order.serial(x.leaf) || c.exclusive(before, x) {
+	if before.leaf == x.leaf && c.p.InTurn(x.leaf) || c.exclusive(before, x) {
 		return false
 	}
 	key := pair{before.leaf, x.leaf}
