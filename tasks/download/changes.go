@@ -225,8 +225,16 @@ func (p *Download) attributes(ctx context.Context, h task.Host) ([]task.Change, 
 	if attr.Mode != 0 {
 		add("mode", hostfile.Octal(info.Mode), hostfile.Octal(attr.Mode))
 	}
-	add("owner", info.Owner, p.Owner)
-	add("group", info.Group, p.Group)
+	owner, err := hostfile.UserName(ctx, h, p.Owner)
+	if err != nil {
+		return nil, err
+	}
+	group, err := hostfile.GroupName(ctx, h, p.Group)
+	if err != nil {
+		return nil, err
+	}
+	add("owner", info.Owner, owner)
+	add("group", info.Group, group)
 	if diff == nil {
 		return nil, nil
 	}

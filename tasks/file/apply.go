@@ -2,6 +2,8 @@ package file
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,8 @@ import (
 
 	"github.com/kflow/kflow/engine/task"
 	"github.com/kflow/kflow/tasks/internal/hostfile"
+	"github.com/kflow/kflow/tasks/internal/notyet"
+	"github.com/kflow/kflow/tasks/internal/program"
 	"github.com/kflow/kflow/tasks/internal/textdiff"
 )
 
@@ -117,7 +121,12 @@ func (p *File) validate(ctx context.Context, h task.Host, text string) error {
 	if err := h.MkdirAll(ctx, checkDir, task.Attr{Mode: 0o700}); err != nil {
 		return err
 	}
-	name := path.Join(checkDir, path.Base(p.Path))
+	sum := sha256.Sum256([]byte(p.Path))
+	dir := path.Join(checkDir, hex.EncodeToString(sum[:4])) // another task may check a file of this name at the same time
+	if err := h.MkdirAll(ctx, dir, task.Attr{Mode: 0o700}); err != nil {
+		return err
+	}
+	name := path.Join(dir, path.Base(p.Path))
 	if err := h.WriteFile(ctx, name, strings.NewReader(text), task.Attr{Mode: 0o600}); err != nil {
 		return err
 	}
@@ -126,7 +135,11 @@ func (p *File) validate(ctx context.Context, h task.Host, text string) error {
 		argv[i] = strings.ReplaceAll(argv[i], "%s", name)
 	}
 	o, err := h.Run(ctx, task.Cmd(argv...))
-	if err := errors.Join(err, h.Remove(ctx, name)); err != nil {
+	if program.Missing(err) {
+		err = notyet.Failf("program:"+argv[0], "there is no program %s to check the new content of %s with", argv[0], p.Path).
+			WithHint("let this task need the one that installs it; the file on the host is unchanged")
+	}
+	if err := errors.Join(err, h.Remove(context.WithoutCancel(ctx), dir)); err != nil {
 		return err
 	}
 	if !o.OK() {
@@ -140,23 +153,10 @@ func (p *File) validate(ctx context.Context, h task.Host, text string) error {
 // names.
 func (p *File) named(ctx context.Context, h task.Host) error {
 	var err error
-	if p.Owner, err = nameOf(ctx, h, "/etc/passwd", p.Owner); err == nil {
-		p.Group, err = nameOf(ctx, h, "/etc/group", p.Group)
+	if p.Owner, err = hostfile.UserName(ctx, h, p.Owner); err == nil {
+		p.Group, err = hostfile.GroupName(ctx, h, p.Group)
 	}
 	return err
-}
-
-func nameOf(ctx context.Context, h task.Host, database, id string) (string, error) {
-	if strings.Trim(id, "0123456789") != "" || id == "" {
-		return id, nil
-	}
-	text, _, err := hostfile.Read(ctx, h, database)
-	for line := range strings.Lines(text) {
-		if f := strings.Split(line, ":"); len(f) > 2 && f[2] == id {
-			return f[0], nil
-		}
-	}
-	return id, err
 }
 
 // attributes is the change of mode and owner alone.

@@ -89,3 +89,27 @@ func Octal(m fs.FileMode) string {
 	}
 	return fmt.Sprintf("%04o", n)
 }
+
+// UserName is the name that the host has for a user who is given by number; hosts report names. A name stays as it is, and so
+// does a number without a name.
+func UserName(ctx context.Context, h task.Host, id string) (string, error) {
+	return nameOf(ctx, h, "/etc/passwd", id)
+}
+
+// GroupName is UserName for groups.
+func GroupName(ctx context.Context, h task.Host, id string) (string, error) {
+	return nameOf(ctx, h, "/etc/group", id)
+}
+
+func nameOf(ctx context.Context, h task.Host, database, id string) (string, error) {
+	if strings.Trim(id, "0123456789") != "" || id == "" {
+		return id, nil
+	}
+	text, _, err := Read(ctx, h, database)
+	for line := range strings.Lines(text) {
+		if f := strings.Split(line, ":"); len(f) > 2 && f[2] == id {
+			return f[0], nil
+		}
+	}
+	return id, err
+}
