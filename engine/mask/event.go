@@ -57,19 +57,16 @@ func (m *Masker) JSON(raw json.RawMessage) json.RawMessage {
 	if dec.Decode(&v) != nil || dec.More() {
 		v = string(raw)
 	}
-	out, err := json.Marshal(m.Value(v))
+	out, err := json.Marshal(m.value(v))
 	if err != nil {
 		return json.RawMessage(`null`)
 	}
 	return out
 }
 
-// Value masks the texts, and the numbers that are secrets, in a plain value: maps, lists, texts, numbers, true, false.
-// A value of another type is masked as its JSON.
-func (m *Masker) Value(v any) any {
+// value masks the texts, and the numbers that are secrets, in what was read from JSON.
+func (m *Masker) value(v any) any {
 	switch v := v.(type) {
-	case nil, bool:
-		return v
 	case string:
 		return m.String(v)
 	case json.Number:
@@ -80,27 +77,15 @@ func (m *Masker) Value(v any) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, x := range v {
-			out[m.String(k)] = m.Value(x)
+			out[m.String(k)] = m.value(x)
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, x := range v {
-			out[i] = m.Value(x)
+			out[i] = m.value(x)
 		}
 		return out
-	}
-	return m.other(v)
-}
-
-// other masks a value by way of JSON; one that holds no secret is returned as it is.
-func (m *Masker) other(v any) any {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return m.String("a value that can't be shown: " + err.Error())
-	}
-	if masked := m.JSON(raw); !bytes.Equal(masked, raw) {
-		return masked
 	}
 	return v
 }

@@ -67,17 +67,6 @@ func (m *Masker) Learn(secrets ...string) {
 	}
 }
 
-// Secrets returns the secrets, in no order: for a place that masks by itself, such as the agent.
-func (m *Masker) Secrets() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	all := make([]string, 0, len(m.known))
-	for s := range m.known {
-		all = append(all, s)
-	}
-	return all
-}
-
 // Knows tells whether there is any secret to be found.
 func (m *Masker) Knows() bool { return m.forms.Load() != nil }
 
