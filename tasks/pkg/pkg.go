@@ -61,7 +61,10 @@ task of this kind runs at a time. An installation that was interrupted is finish
 
 **hold** keeps system updates from moving the packages, as [install-kubeadm] asks: apt-mark hold; with dnf and yum the
 plugin versionlock where it is installed, else the line exclude of the configuration. A package held here can still be
-changed by this task.
+changed by this task; a lock of the version before is renewed. What dnf excludes it does not see, so removing a package that
+is held needs hold: false, too.
+
+**Scriptlets** of rpm that fail after a package was unpacked are no failure: dnf says so and ends well. It is in the log of the task.
 
 Questions are never asked: existing configuration files are kept, and services are not restarted by needrestart.`
 
