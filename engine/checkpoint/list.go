@@ -65,25 +65,6 @@ func (s *Store) List() ([]Summary, error) {
 	return all, nil
 }
 
-// Latest returns the newest run of an inventory and a playbook, each compared as a path; "" stands for any. The error
-// is ErrNoRun when there is none.
-func (s *Store) Latest(inventory, playbook string) (Summary, error) {
-	all, err := s.List()
-	if err != nil {
-		return Summary{}, err
-	}
-	for _, run := range all {
-		if samePath(inventory, run.Inventory) && samePath(playbook, run.Playbook) {
-			return run, nil
-		}
-	}
-	return Summary{}, ErrNoRun
-}
-
-func samePath(want, have string) bool {
-	return want == "" || want == have || absolute(want) == absolute(have)
-}
-
 func absolute(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs

@@ -107,19 +107,6 @@ func repeat(e event.Event, n int) []event.Event {
 	return all
 }
 
-func TestLatestByInventoryAndPlaybook(t *testing.T) {
-	s := storeAt(t)
-	past(t, s, "/ha.yaml")
-	want := past(t, s, "/ha.yaml")
-	past(t, s, "/other.yaml")
-	if run, err := s.Latest("/inv.yaml", "/ha.yaml"); err != nil || run.ID != want {
-		t.Errorf("%v %+v", err, run)
-	}
-	if _, err := s.Latest("/inv.yaml", "/none.yaml"); !errors.Is(err, ErrNoRun) {
-		t.Errorf("none: %v", err)
-	}
-}
-
 func TestABrokenLogIsListedWithItsProblem(t *testing.T) {
 	s := storeAt(t)
 	id := past(t, s, "/ha.yaml", session()...)
