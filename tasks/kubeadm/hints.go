@@ -35,6 +35,8 @@ func advices() []advice {
 			hint: "the certificate key is not that of the uploaded certificates (kubeadm#1510): take it from an on-demand `kubeadm: {token: {upload_certs: true}}`"},
 		{texts: []string{`"kubeadm-certs" not found`, `"kubeadm-certs" was not found`, "secret \"kubeadm-certs\""},
 			hint: "the uploaded certificates are gone: they live 2 hours. Take token and key from an on-demand `kubeadm: {token: {upload_certs: true}}`; it uploads them again (sealos#1783)", transient: true},
+		{texts: []string{"certificate has expired or is not yet valid", "certificate is not yet valid"},
+			hint: "the clock of this host differs from that of the control plane (`timedatectl`, `chronyc tracking` on both), or certificates have ended (`kubeadm certs check-expiration`): set the clocks right (chrony), or renew (`kubeadm: {certificates: {}}`), then resume (kubeasz#918)"},
 		{texts: []string{"could not find a JWS signature", "token id", "cluster CA found in cluster-info ConfigMap is invalid", "invalid discovery token"},
 			hint: "the bootstrap token has expired (24 hours by default), or the CA hash is another cluster's: take both from an on-demand `kubeadm: {token: {}}`", transient: true},
 		{texts: []string{"too many learner members", "can only promote a learner member", "unhealthy cluster", "etcdserver: re-configuration failed"},

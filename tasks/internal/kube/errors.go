@@ -43,6 +43,9 @@ func NewAPIError(c task.Command, o task.Output) *APIError {
 		e.Hint = "see whether the load balancer and an API server are up (`kubectl get --raw /readyz`, `crictl ps | grep apiserver`, `journalctl -u kubelet`), then resume"
 	case Refused:
 		e.Hint = "the kubeconfig belongs to another cluster, its certificate has expired (`kubeadm certs check-expiration`), or its user may not do this"
+		if strings.Contains(o.Stderr+o.Stdout, "expired or is not yet valid") {
+			e.Hint = "the clock of this host is wrong (`timedatectl`), or a certificate of the cluster has ended (`kubeadm certs check-expiration`, `kubeadm: {certificates: {}}`)"
+		}
 	}
 	return e
 }
