@@ -6,6 +6,10 @@
 . "$(dirname "$0")/common.sh"
 BIN=$K8S/bin SRC=$K8S/gopath/src/k8s.io/kubernetes
 
+bin_built() { [ -e "$K8S/bin-ok" ] && [ -e "$BIN/cri-dockerd" ]; } # which came later than the others
+images_stamp() { cat "$HERE/mkimg.py" "$K8S/bin-ok" | cksum; }
+images_built() { [ -e "$K8S/images-ok" ] && [ "$(cat "$K8S/images-ok")" = "$(images_stamp)" ]; }
+
 deps() {
   need_packages golang-1.19-go golang-github-modern-go-reflect2-dev gcc libc6-dev make rsync dpkg-dev mmdebstrap python3
 }
@@ -23,7 +27,7 @@ source_tree() {
 }
 
 bin() {
-  [ ! -e "$K8S/bin-ok" ] || [ ! -e "$BIN/cri-dockerd" ] || { say "bin exists"; return; }
+  ! bin_built || { say "bin exists"; return; }
   local p t0 ld="-s -w" c=(kubeadm kubelet kubectl kube-apiserver kube-controller-manager kube-scheduler kube-proxy cri-dockerd)
   t0=$(ms)
   source_tree
@@ -71,7 +75,7 @@ image() { # NAME TAG ENTRYPOINT SRC=DST..
 }
 
 images() {
-  [ ! -e "$K8S/images-ok" ] || { say "images exist"; return; }
+  ! images_built || { say "images exist"; return; }
   local t0 c d u=()
   t0=$(ms)
   mkdir -p "$K8S/images"
@@ -82,13 +86,13 @@ images() {
   image etcd $ETCD_TAG etcd "${u[@]}" "$K8S/etcd=/usr/local/bin"
   image pause $PAUSE_TAG /pause "$BIN/pause=/pause"
   image coredns $DNS_TAG /pause "$BIN/pause=/pause" # a placeholder: preflight wants the image, nothing runs it
-  date +%s >"$K8S/images-ok"
+  images_stamp >"$K8S/images-ok"
   say "images built in $((($(ms) - t0) / 1000)) s, $(du -sm "$K8S/images" | cut -f1) MB"
 }
 
 need_root
 case ${1:-all} in
   deps | bin | images) "$1" ;;
-  all) { [ -e "$K8S/bin-ok" ] && [ -e "$BIN/cri-dockerd" ] && [ -e "$K8S/images-ok" ]; } || { deps; bin; images; } ;;
+  all) { bin_built && images_built; } || { deps; bin; images; } ;;
   *) sed -n '2,4s/^# //p' "$0"; exit 2 ;;
 esac

@@ -63,6 +63,9 @@ files() {
 inventoried() {
   grep -x "  k8s-mn03: {address: $NET.33, groups: \[control_plane\]}" "$RUN/inventory.yaml" && grep -x "  k8s-wn02: {address: $NET.200, groups: \[workers\]}" "$RUN/inventory.yaml"
 }
+rocky() { # of the RPM family
+  lab wipe 2 rocky && on 2 ". /etc/os-release; [ \$ID = rocky ] && printf '[r]\nname=r\nbaseurl=$FILES_URL/rpm/rocky9\n' >/etc/yum.repos.d/r.repo && dnf -yq install jq && rpm -q jq"
+}
 none_left() { not grep -E "$LAB_NS|$RUN" /proc/mounts && not ip netns pids "$LAB_NS" && [ ! -e "$RUN" ] && not grep -r "$RUN/" /sys/block/*/loop/backing_file; }
 
 need_root
@@ -98,6 +101,7 @@ t "unfill" lab unfill 3
 t "can be written" free
 t "wipe" lab wipe 2
 t "files are gone, old host key is good" wiped
+t "wipe rocky: dnf installs a signed package" rocky
 t "console without ssh" lab console 1 sh -c 'systemctl stop ssh && systemctl start ssh'
 t "down" lab down
 t "nothing is left" none_left
