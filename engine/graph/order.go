@@ -126,9 +126,9 @@ func (g *Graph) Reduce() (*Graph, error) {
 		return nil, err
 	}
 	out := &Graph{Name: g.Name, Nodes: g.Nodes, Path: g.Path, PathFrom: g.PathFrom}
-	reach := t.reach(level)
+	reach, others := t.reach(level), t.others()
 	for _, e := range merged.Edges {
-		if e.flows() || e.Critical || !t.implied(e, reach) {
+		if e.flows() || e.Critical || !t.implied(e, reach, others) {
 			out.Edges = append(out.Edges, e)
 		}
 	}
@@ -190,21 +190,34 @@ func (t *tree) reach(level []int) []set {
 	return reach
 }
 
-// implied tells whether another edge says at least what e says: an edge of groups around e, or one from the same start
-// to a task that leads to all that e leads to.
-func (t *tree) implied(e Edge, reach []set) bool {
-	from, targets := t.tasks[t.index[e.From]], t.tasks[t.index[e.To]]
-	for _, other := range t.Edges {
-		if other == e || e.Form == All && other.Form != All {
-			continue
-		}
-		otherFrom, via := t.tasks[t.index[other.From]], t.tasks[t.index[other.To]]
-		around := contains(otherFrom, from) && contains(via, targets) && len(otherFrom)+len(via) > len(from)+len(targets)
-		if around || other.From == e.From && leads(via, targets, reach) {
-			return true
+// others are the edges that can say what another one says.
+type others struct {
+	from   map[string][]Edge // by their start
+	groups []Edge            // with a group at one end
+}
+
+func (t *tree) others() others {
+	o := others{from: map[string][]Edge{}}
+	for _, e := range t.Edges {
+		o.from[e.From] = append(o.from[e.From], e)
+		if t.group(t.index[e.From]) || t.group(t.index[e.To]) {
+			o.groups = append(o.groups, e)
 		}
 	}
-	return false
+	return o
+}
+
+// implied tells whether another edge says at least what e says: an edge of groups around e, or one from the same start
+// to a task that leads to all that e leads to.
+func (t *tree) implied(e Edge, reach []set, among others) bool {
+	from, targets := t.tasks[t.index[e.From]], t.tasks[t.index[e.To]]
+	says := func(other Edge) bool { return other != e && (e.Form != All || other.Form == All) }
+	return slices.ContainsFunc(among.from[e.From], func(other Edge) bool {
+		return says(other) && leads(t.tasks[t.index[other.To]], targets, reach)
+	}) || slices.ContainsFunc(among.groups, func(other Edge) bool {
+		otherFrom, via := t.tasks[t.index[other.From]], t.tasks[t.index[other.To]]
+		return says(other) && len(otherFrom)+len(via) > len(from)+len(targets) && contains(otherFrom, from) && contains(via, targets)
+	})
 }
 
 // contains tells whether set holds all items.

@@ -84,13 +84,13 @@ func (g *Graph) Text() (string, error) {
 		}
 	}
 	fmt.Fprintf(&b, "%s: %s in %s\n", line(g.Name), counted(tasks, "task"), counted(slices.Max(append([]int{0}, level...)), "level"))
-	widths := t.widths()
+	widths, entering := t.widths(), t.entering()
 	for at := 1; slices.Contains(level, at); at++ {
 		fmt.Fprintf(&b, "\nlevel %d\n", at)
 		for i, n := range t.Nodes {
 			if level[i] == at {
 				text := fmt.Sprintf("  %-*s  %-*s  %-*s  %s", widths[0], line(n.ID), widths[1], line(n.Kind), widths[2],
-					line(n.Hosts), t.remarks(i))
+					line(n.Hosts), t.remarks(i, entering[i]))
 				b.WriteString(strings.TrimRight(text, " ") + "\n")
 			}
 		}
@@ -113,12 +113,10 @@ func (t *tree) widths() [3]int {
 }
 
 // remarks are the last column of Text: what a task waits for, when it runs, what came of it.
-func (t *tree) remarks(i int) string {
+func (t *tree) remarks(i int, waits []Edge) string {
 	var parts, after []string
-	for _, e := range t.Edges {
-		if t.enters(e, i) {
-			after = append(after, line(e.From)+marks(e))
-		}
+	for _, e := range waits {
+		after = append(after, line(e.From)+marks(e))
 	}
 	if len(after) > 0 {
 		parts = append(parts, "after "+strings.Join(after, ", "))
@@ -147,6 +145,19 @@ func (t *tree) enters(e Edge, i int) bool {
 	inside := t.tasks[t.index[e.To]]
 	return slices.Contains(inside, i) &&
 		!slices.ContainsFunc(inside, func(other int) bool { return other != i && slices.Contains(t.next[other], i) })
+}
+
+// entering are, by node, the edges that its task waits for itself.
+func (t *tree) entering() [][]Edge {
+	out := make([][]Edge, len(t.Nodes))
+	for _, e := range t.Edges {
+		for _, i := range t.tasks[t.index[e.To]] {
+			if t.enters(e, i) {
+				out[i] = append(out[i], e)
+			}
+		}
+	}
+	return out
 }
 
 // marks are what an edge adds to the name of a task.
