@@ -67,7 +67,12 @@ func (p *Project) Tasks() []TaskInfo {
 func (p *Project) staged(pb *playbook.Playbook, found *diag.List) *inventory.Inventory {
 	var base *inventory.Inventory
 	file, at := p.inventoryFile(pb)
-	if _, err := os.Stat(file); file != "" && (err == nil || p.cfg.Inventory != "") {
+	_, err := os.Stat(file)
+	switch {
+	case file == "":
+	case err != nil && p.cfg.Inventory == "":
+		found.Warnf(at, "there is no file %s: hosts are made for the groups of the playbook", file)
+	default:
 		var diags diag.List
 		base, diags = inventory.Load(file, at, syntax.ReadFile)
 		found.Extend(diags)

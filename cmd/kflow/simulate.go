@@ -88,6 +88,9 @@ func (a *app) rehearse(ctx context.Context, cfg engine.Config, r rehearsal) erro
 	if r.speed < 0 {
 		return fmt.Errorf("--speed %v: time runs forward only; 0 is as fast as it goes", r.speed)
 	}
+	if err := sim.CheckFamilies(r.os); err != nil {
+		return fmt.Errorf("--os: %w", err)
+	}
 	o := sim.Options{Seed: r.seed, OS: r.os, Kinds: cfg.Kinds}
 	for _, text := range r.packages {
 		e, err := host.ParseExtra(text)

@@ -154,6 +154,16 @@ func unknown(what, got string, known []string) error {
 	return &NameError{What: what, Got: got, Known: known}
 }
 
+// CheckFamilies tells whether there are operating systems of these names.
+func CheckFamilies(list []string) error {
+	for _, family := range list {
+		if !slices.Contains(host.Families(), family) {
+			return unknown("operating system", family, host.Families())
+		}
+	}
+	return nil
+}
+
 // NameError is a name that stands for nothing.
 type NameError struct {
 	What, Got string
