@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,12 +18,14 @@ import (
 	"github.com/kflow/kflow/engine/agent/wire"
 )
 
-// againAndAgain is an agent that takes the lock for a run and gives it back, until it is killed. It says when agents of the
-// other run hold it at the same time. A lock on a file of the run is the witness: the kernel releases what was opened first
-// before the rest, so that no witness outlives the lock.
+// againAndAgain is an agent that takes the lock for a run and gives it back, until it is killed. It says when an agent of the
+// other run holds it at the same time: each has a file of its own, locked meanwhile.
 func againAndAgain(dir, run string) {
 	other := map[string]string{"a": "b", "b": "a"}[run]
-	mine, theirs, turn := witness(dir, run), witness(dir, other), witness(dir, "turn")
+	mine, err := os.Create(filepath.Join(dir, run+"-"+strconv.Itoa(os.Getpid())))
+	if err != nil {
+		panic(err)
+	}
 	for {
 		h, err := Take(context.Background(), Options{Dir: filepath.Join(dir, "lock"), Claim: claim(run), Patience: time.Millisecond})
 		var held *wire.Held
@@ -31,26 +36,43 @@ func againAndAgain(dir, run string) {
 			fmt.Println(err)
 			os.Exit(1)
 		}
-		syscall.Flock(int(turn.Fd()), syscall.LOCK_EX) // else two of one run are in each other's way at the other's witness
-		for f, how := range map[*os.File]int{mine: syscall.LOCK_SH, theirs: syscall.LOCK_EX} {
-			if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
-				fmt.Println("at the same time as", other)
-			}
-		}
-		syscall.Flock(int(theirs.Fd()), syscall.LOCK_UN)
-		syscall.Flock(int(turn.Fd()), syscall.LOCK_UN)
+		syscall.Flock(int(mine.Fd()), syscall.LOCK_EX)
+		lookFor(dir, other)
 		time.Sleep(time.Millisecond) // (this is a process of its own)
 		syscall.Flock(int(mine.Fd()), syscall.LOCK_UN)
 		h.Release()
 	}
 }
 
-func witness(dir, run string) *os.File {
-	f, err := os.OpenFile(filepath.Join(dir, run), os.O_RDWR|os.O_CREATE, 0o600)
+// lookFor tells of agents of a run that hold the lock, too.
+func lookFor(dir, run string) {
+	files, err := filepath.Glob(filepath.Join(dir, run+"-*"))
 	if err != nil {
 		panic(err)
 	}
-	return f
+	for _, file := range files {
+		f, err := os.Open(file)
+		if err != nil {
+			panic(err)
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+		if _, pid, _ := strings.Cut(filepath.Base(file), "-"); err != nil && !dying(pid) {
+			fmt.Println("at the same time as", run)
+		}
+		f.Close()
+	}
+}
+
+// dying tells whether a process is gone or going: the kernel releases what it had one by one, in an order of its own.
+func dying(pid string) bool {
+	b, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		return true
+	}
+	const exiting = 4 // PF_EXITING
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	flags, _ := strconv.Atoi(f[6])
+	return f[0] == "Z" || f[0] == "X" || flags&exiting != 0
 }
 
 // TestKilledAtAnyMoment: agents of two runs are killed again and again, at whatever they are. Never do both runs hold the
