@@ -12,7 +12,7 @@
 // # Scalars have no type here
 //
 // A scalar keeps the text that was written and its style. What it means is decided by the one who knows what is wanted:
-// 3.10 is a version or a number, 0644 a mode, `no` a word. Node.Plain gives the meaning where anything is wanted: null,
+// 3.10 is a version or a number, 0644 a mode, `no` a word. Node.Any gives the meaning where anything is wanted: null,
 // true, false, and numbers whose text is the usual text of that number; all else is text, so 3.10 stays 3.10 and 0644
 // stays 0644.
 //
@@ -26,5 +26,6 @@
 //
 // yaml.v3 names the wrong line for most mistakes of indentation. When it refuses a file, traps.go looks for the mistake
 // itself, with what a person should write instead; where it knows none, the first line is found that the text can't be
-// read beyond.
+// read beyond. What only lacks quotes (bare.go) is read as if it had them, so that the rest of the file is looked at too.
+// Beyond a limit nothing is read, and nothing is said.
 package syntax
