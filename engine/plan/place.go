@@ -122,6 +122,10 @@ func (m *maker) place(t *playbook.Task) Place {
 		m.problem(at.Pos(), err)
 		return Place{}
 	}
+	if !v.Controller && len(v.Hosts) == 0 && len(m.hostsOf[t]) > 0 {
+		m.found.Errorf(at.Pos(), "`%s` names no host of %s, and `%s` is to be carried out there", at.Text(), m.Inventory.File, t.Path).
+			Hintf("put a host into that group, or name another place")
+	}
 	out := Place{Elsewhere: true, Controller: v.Controller, Reachable: v.Reachable}
 	for _, n := range v.Hosts {
 		out.Hosts = append(out.Hosts, m.hostIndex[n])

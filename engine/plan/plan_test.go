@@ -258,6 +258,8 @@ tasks: [{id: a, noop: {}}]
 			want: "--limit: no host or group `worker` in hosts.yaml", hint: "did you mean `workers`?"},
 		"a task nobody knows": {o: plan.Options{Only: []string{"b"}}, play: "tasks: [{id: a, noop: {}}]\n",
 			want: "--only: no task `b` in play.yaml", hint: "did you mean `a`?"},
+		"at names nobody": {play: "tasks: [{id: a, at: \"reachable(where(all, .name == 'x'))\", noop: {}}]\n", hint: "put a host into that group, or name another place",
+			want: "play.yaml:4:22: `reachable(where(all, .name == 'x'))` names no host of hosts.yaml, and `a` is to be carried out there"},
 		"at wants one host": {play: "tasks: [{id: a, at: cp, noop: {}}]\n",
 			want: "play.yaml:4:21: `cp`: `at` wants one host, here are 3 hosts: reachable() takes the first that is up"},
 		"a variable some host does not have": {play: `tasks:
