@@ -25,7 +25,7 @@ func (p *Images) check() error {
 }
 
 func (p *Images) touches() task.Touches {
-	return task.Touches{Reads: []string{"package:kubeadm", "path:" + p.CRISocket}, Writes: []string{"images"}}
+	return task.Touches{Reads: append(runtimeAt(p.CRISocket), "package:kubeadm"), Writes: []string{"images"}}
 }
 
 // list asks kubeadm: no table of ours could know all versions.

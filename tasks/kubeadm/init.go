@@ -71,7 +71,7 @@ func noUploadCerts(v kube.Version) error {
 
 func (p *Init) touches() task.Touches {
 	return task.Touches{
-		Reads:  []string{"package:kubeadm", "package:kubelet", "path:" + p.CRISocket},
+		Reads:  append(runtimeAt(p.CRISocket), "package:kubeadm", "package:kubelet"),
 		Writes: []string{"cluster", "path:/etc/kubernetes/", "path:/var/lib/kubelet/", "path:" + p.Etcd.dataDir() + "/"},
 	}
 }

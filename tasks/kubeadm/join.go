@@ -43,7 +43,7 @@ func (p *Join) check() error {
 
 func (p *Join) touches() task.Touches {
 	return task.Touches{
-		Reads:  []string{"package:kubeadm", "package:kubelet", "path:" + p.CRISocket},
+		Reads:  append(runtimeAt(p.CRISocket), "package:kubeadm", "package:kubelet"),
 		Writes: []string{"cluster", "path:/etc/kubernetes/", "path:/var/lib/kubelet/"},
 	}
 }

@@ -37,6 +37,20 @@ func (n *Node) settle(ctx context.Context, h task.Host) error {
 	return err
 }
 
+// runtimeAt is the container runtime behind a socket, as the race check knows it; nothing where kubeadm looks for it itself.
+func runtimeAt(socket string) []string {
+	path := strings.TrimPrefix(socket, "unix://")
+	for name, unit := range map[string]string{"containerd.sock": "containerd", "cri-dockerd.sock": "cri-docker", "crio.sock": "crio"} {
+		if strings.HasSuffix(path, "/"+name) {
+			return []string{"unit:" + unit}
+		}
+	}
+	if path == "" {
+		return nil
+	}
+	return []string{"path:" + path}
+}
+
 func (n *Node) name(h task.Host) string {
 	if n.NodeName != "" {
 		return n.NodeName
