@@ -323,10 +323,7 @@ func (c *checker) field(t *shape.Type, s step) *shape.Type {
 	case !ok && t.GoName == typeVars && s.optional:
 		return anyType()
 	case !ok:
-		d := c.errorAt(s.span, "unknown name `%s`", s.name)
-		if d.Hint = diag.DidYouMean(s.name, c.s.fields(t)); t.GoName == typeInputs && len(c.s.Inputs) == 0 {
-			d.Hint = "this file declares no `inputs`"
-		}
+		c.errorAt(s.span, "unknown name `%s`", s.name).Hint = c.s.unknownMember(t, s.name)
 		return anyType()
 	case why != "":
 		c.errorAt(s.span, "`%s` is not known here: %s", s.name, why)

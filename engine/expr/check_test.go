@@ -73,6 +73,7 @@ func TestCheckErrors(t *testing.T) {
 		{`host.vars.zoen`, `          ^^^^`, "unknown name `zoen` | did you mean `zone`?"},
 		{`tasks.inti.status`, `      ^^^^`, "unknown name `inti` | did you mean `init`?"},
 		{`tasks.init.output`, `           ^^^^^^`, "unknown name `output` | did you mean `outputs`?"},
+		{`tasks.init.runtime.outputs`, `           ^^^^^^^`, "unknown name `runtime` | known here: status, changed, outputs, all; of a part, what its `outputs` name can be read, not the tasks inside"},
 		{`tasks.init.outputs.tokn`, `                   ^^^^`, "unknown name `tokn` | did you mean `token`?"},
 		{`tasks.reboot.outputs.x ?? 1`, `             ^^^^^^^`, "`outputs` is not known here: reboot gives none"},
 		{`tasks.inti.outputs ?? 1`, `      ^^^^`, "unknown name `inti` | did you mean `init`?"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -36,6 +37,7 @@ type frame struct {
 	cond  *choice
 	other bool // after ${{ else }}
 	open  span
+	said  bool // something is wrong with it, and was reported
 }
 
 func parseTemplate(text string, at Locator, document bool) (*Template, diag.List) {
@@ -44,7 +46,9 @@ func parseTemplate(text string, at Locator, document bool) (*Template, diag.List
 	}
 	for len(p.frames) > 1 {
 		f := p.frames[len(p.frames)-1]
-		p.errorf(f.open, "this is never closed").Hint = "a line `${{ end }}` closes it"
+		if !f.said {
+			p.errorf(f.open, "this is never closed").Hint = "a line `${{ end }}` closes it"
+		}
 		p.close()
 	}
 	return &Template{at: p.at, parts: p.frames[0].parts}, p.diags
@@ -169,6 +173,9 @@ func (p *templateParser) code(inside string, base int, tokens []lexer.Token, who
 	if len(tokens) > 0 {
 		word = tokens[0].Value
 	}
+	if p.otherDirective(word, tokens, whole) {
+		return
+	}
 	if !isDirective(word) || tokens[0].Kind == lexer.String {
 		if e, diags := parse(inside, p.at.from(base), p.loopNames()); e != nil {
 			p.top().parts = append(p.top().parts, part{expr: e})
@@ -177,14 +184,17 @@ func (p *templateParser) code(inside string, base int, tokens []lexer.Token, who
 		}
 		return
 	}
+	said := true
 	switch {
 	case !p.document:
 		p.errorf(whole, "`%s` is for templates and the content of files", word).Hint =
 			"here, `condition ? a : b` chooses, and where(), map(), join() go through lists"
 	case !p.ownLine(whole):
 		p.errorf(whole, "`%s` must stand on a line of its own", word)
+	default:
+		said = false
 	}
-	p.directive(inside, base, tokens, whole)
+	p.directive(inside, base, tokens, whole, said)
 }
 
 func isDirective(word string) bool {
@@ -225,33 +235,76 @@ func (p *templateParser) loopNames() []string {
 	return names
 }
 
-func (p *templateParser) directive(inside string, base int, tokens []lexer.Token, whole span) {
+// directive reads a directive; said tells that something of it is wrong, and reported.
+func (p *templateParser) directive(inside string, base int, tokens []lexer.Token, whole span, said bool) {
 	after := func(i int) (string, int) { // source behind token i, and where it begins
 		n := tokens[i].To
 		return inside[byteOffset(inside, n):], base + n
 	}
 	switch tokens[0].Value {
 	case "for":
-		p.frames = append(p.frames, frame{open: whole, loop: p.forLoop(tokens, after, whole)})
+		p.frames = append(p.frames, frame{open: whole, loop: p.forLoop(tokens, after, whole), said: said})
 	case "if":
 		src, at := after(0)
 		test, diags := parse(src, p.at.from(at), p.loopNames())
 		p.diags.Extend(diags)
-		p.frames = append(p.frames, frame{open: whole, cond: &choice{test: test}})
+		p.frames = append(p.frames, frame{open: whole, cond: &choice{test: test}, said: said})
 	case "else":
 		f := p.top()
 		if f.cond == nil || f.other || len(tokens) > 1 {
-			p.errorf(whole, "`else` stands alone, between `if` and `end`")
+			d := p.errorf(whole, "`else` stands alone, between `if` and `end`")
+			if len(tokens) > 1 && tokens[1].Value == "if" {
+				d.Hint = elseIf
+			}
 			return
 		}
-		f.cond.yes, f.parts, f.other = f.parts, nil, true
+		f.turn()
 	case "end":
 		if len(p.frames) == 1 || len(tokens) > 1 {
-			p.errorf(whole, "`end` stands alone, and closes a `for` or an `if`")
+			if !said {
+				p.errorf(whole, "`end` stands alone, and closes a `for` or an `if`")
+			}
 			return
 		}
 		p.close()
 	}
+}
+
+// turn goes from what holds where a condition is true to what holds where it is not.
+func (f *frame) turn() { f.cond.yes, f.parts, f.other = f.parts, nil, true }
+
+const elseIf = "after `else`, another `if` stands on the next line, with an `end` of its own"
+
+// otherDirective reports a directive as other tools write it, and takes it for what it is meant to be.
+func (p *templateParser) otherDirective(word string, tokens []lexer.Token, whole span) bool {
+	if !p.document || len(tokens) == 0 || slices.Contains(p.loopNames(), word) || !tokens[0].Is(lexer.Identifier) {
+		return false
+	}
+	operand := len(tokens) > 1 && tokens[1].Is(lexer.Identifier)
+	switch word {
+	case "endfor", "endif", "endrange":
+		p.errorf(whole, "there is no `%s`", word).Hint = "`${{ end }}` closes a `for` and an `if`"
+		p.ownLine(whole)
+		if len(p.frames) > 1 {
+			p.close()
+		}
+	case "elif", "elseif", "elsif":
+		p.errorf(whole, "there is no `%s`", word).Hint = elseIf
+		p.ownLine(whole)
+		if f := p.top(); f.cond != nil && !f.other {
+			f.turn()
+		}
+	case "range", "foreach":
+		if !operand {
+			return false
+		}
+		p.errorf(whole, "there is no `%s`", word).Hint = "a loop is written `for NAME in LIST`"
+		p.ownLine(whole)
+		p.frames = append(p.frames, frame{open: whole, loop: &loop{}, said: true})
+	default:
+		return false
+	}
+	return true
 }
 
 var nameRE = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)

@@ -78,6 +78,18 @@ func (c *checker) unknown(id *ast.IdentifierNode, locals []string) string {
 	return hint
 }
 
+// unknownMember is the way out for a member that a value of type t does not have.
+func (s *Scope) unknownMember(t *shape.Type, name string) string {
+	hint := diag.DidYouMean(name, s.fields(t))
+	switch {
+	case t.GoName == typeInputs && len(s.Inputs) == 0:
+		return "this file declares no `inputs`"
+	case t.GoName == typeTask && !strings.HasPrefix(hint, "did you mean"):
+		return hint + "; of a part, what its `outputs` name can be read, not the tasks inside"
+	}
+	return hint
+}
+
 // compared notes operands that are a single word: it may be a text without its quotes.
 func (c *checker) compared(sides ...ast.Node) {
 	for _, n := range sides {

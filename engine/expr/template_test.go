@@ -100,23 +100,30 @@ func TestDocument(t *testing.T) {
 // Each message has the line and column of the mistake in the file.
 func TestTemplateErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"a\n b ${{ inputs.vpi }}":                          "t.conf:2:15: unknown name `vpi` (did you mean `vip`?)",
-		"ż ${{ 1 +\n  inputs.vpi }}":                       "t.conf:2:10: unknown name `vpi` (did you mean `vip`?)",
-		"a ${{ b":                                          "t.conf:1:3: `${{` without its `}}` (`$${{` is the text `${{`)",
-		"a ${{ \"b }}":                                     "t.conf:1:12: a text without its closing quote",
-		"${{ }}":                                           "t.conf:1:4: an expression is missing here",
-		"x ${{ hosts }}":                                   "t.conf:1:7: a list of hosts cannot stand in text (join(), to_json() and to_yaml() make text)",
-		"x\n${{ end }}\n":                                  "t.conf:2:1: `end` stands alone, and closes a `for` or an `if`",
-		"x\n${{ else }}\n":                                 "t.conf:2:1: `else` stands alone, between `if` and `end`",
-		"x ${{ if true }}\n${{ end }}":                     "t.conf:1:3: `if` must stand on a line of its own",
-		"${{ for h in hosts }}\nx\n":                       "t.conf:1:1: this is never closed (a line `${{ end }}` closes it)",
-		"${{ for h hosts }}\n${{ end }}\n":                 "t.conf:1:1: a loop is written `for NAME in LIST`",
-		"${{ for host in hosts }}\n${{ end }}\n":           "t.conf:1:1: `host` cannot be the name of a loop variable: it has a meaning in expressions",
-		"${{ for H in hosts }}\n${{ end }}\n":              "t.conf:1:1: `H` cannot be the name of a loop variable: names are lower-case letters, digits and _",
-		"${{ for h in inputs.vip }}\n${{ end }}\n":         "t.conf:1:14: want a list, this is text (ip)",
-		"${{ if inputs.vip }}\n${{ end }}\n":               "t.conf:1:8: want true or false, this is text (ip)",
-		"${{ for h in hosts }}\n${{ h.nmae }}\n${{ end }}": "t.conf:2:7: unknown name `nmae` (did you mean `name`?)",
-		"${{ for h in hosts }}\n${{ end }}\n${{ h.name }}": "t.conf:3:5: unknown name `h`",
+		"a\n b ${{ inputs.vpi }}":                "t.conf:2:15: unknown name `vpi` (did you mean `vip`?)",
+		"ż ${{ 1 +\n  inputs.vpi }}":             "t.conf:2:10: unknown name `vpi` (did you mean `vip`?)",
+		"a ${{ b":                                "t.conf:1:3: `${{` without its `}}` (`$${{` is the text `${{`)",
+		"a ${{ \"b }}":                           "t.conf:1:12: a text without its closing quote",
+		"${{ }}":                                 "t.conf:1:4: an expression is missing here",
+		"x ${{ hosts }}":                         "t.conf:1:7: a list of hosts cannot stand in text (join(), to_json() and to_yaml() make text)",
+		"x\n${{ end }}\n":                        "t.conf:2:1: `end` stands alone, and closes a `for` or an `if`",
+		"x\n${{ else }}\n":                       "t.conf:2:1: `else` stands alone, between `if` and `end`",
+		"${{ for h in hosts }}\n${{ endfor }}\n": "t.conf:2:1: there is no `endfor` (`${{ end }}` closes a `for` and an `if`)",
+		"${{ if true }}\n${{ elif false }}\n${{ endif }}\n": "t.conf:2:1: there is no `elif` (after `else`, another `if` stands on the next line, with an `end` of its own)\n" +
+			"t.conf:3:1: there is no `endif` (`${{ end }}` closes a `for` and an `if`)",
+		"${{ if true }}\n${{ else if false }}\n${{ end }}\n":                   "t.conf:2:1: `else` stands alone, between `if` and `end` (after `else`, another `if`",
+		"${{ range hosts }}\n${{ .name }}\n${{ end }}\n":                       "t.conf:1:1: there is no `range` (a loop is written `for NAME in LIST`)",
+		"x ${{ for h in hosts }} y\n":                                          "t.conf:1:3: `for` must stand on a line of its own",
+		"x ${{ end }} y\n":                                                     "t.conf:1:3: `end` must stand on a line of its own",
+		"x ${{ if true }}\n${{ end }}":                                         "t.conf:1:3: `if` must stand on a line of its own",
+		"${{ for h in hosts }}\nx\n":                                           "t.conf:1:1: this is never closed (a line `${{ end }}` closes it)",
+		"${{ for h hosts }}\n${{ end }}\n":                                     "t.conf:1:1: a loop is written `for NAME in LIST`",
+		"${{ for host in hosts }}\n${{ end }}\n":                               "t.conf:1:1: `host` cannot be the name of a loop variable: it has a meaning in expressions",
+		"${{ for H in hosts }}\n${{ end }}\n":                                  "t.conf:1:1: `H` cannot be the name of a loop variable: names are lower-case letters, digits and _",
+		"${{ for h in inputs.vip }}\n${{ end }}\n":                             "t.conf:1:14: want a list, this is text (ip)",
+		"${{ if inputs.vip }}\n${{ end }}\n":                                   "t.conf:1:8: want true or false, this is text (ip)",
+		"${{ for h in hosts }}\n${{ h.nmae }}\n${{ end }}":                     "t.conf:2:7: unknown name `nmae` (did you mean `name`?)",
+		"${{ for h in hosts }}\n${{ end }}\n${{ h.name }}":                     "t.conf:3:5: unknown name `h`",
 		"${{ for h in hosts }}\n${{ for h in hosts }}\n${{ end }}\n${{ end }}": "t.conf:2:1: `h` cannot be the name of a loop variable: a loop around it uses `h`",
 		"${{ for }}\n${{ 1 + }}\n${{ end }}":                                   "t.conf:1:1: a loop is written `for NAME in LIST`\nt.conf:2:8: the expression ends too early",
 	} {
@@ -128,6 +135,9 @@ func TestTemplateErrors(t *testing.T) {
 		}
 		if !strings.HasPrefix(got, want) {
 			t.Errorf("%q\n   %s\nwant %s", text, got, want)
+		}
+		if strings.Count(got, "\n") > strings.Count(want, "\n") && !strings.Contains(text, ".name }}") {
+			t.Errorf("%q: one mistake is said more than once: %s", text, got)
 		}
 	}
 }
