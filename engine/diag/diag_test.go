@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -66,6 +68,21 @@ func TestNearest(t *testing.T) {
 	} {
 		if got := diag.Nearest(c.got, []string{"file", "sysctl", "systemd"}); got != c.want {
 			t.Errorf("%q: %q, want %q", c.got, got, c.want)
+		}
+	}
+}
+
+func TestNearFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "hosts.yaml"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := diag.NearFile(filepath.Join(dir, "host.yaml")), "did you mean `"+filepath.Join(dir, "hosts.yaml")+"`?"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for _, far := range []string{"other.txt", "hosts.yaml", "none/hosts.yaml"} {
+		if got := diag.NearFile(filepath.Join(dir, far)); got != "" {
+			t.Errorf("%s: %q", far, got)
 		}
 	}
 }

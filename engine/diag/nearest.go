@@ -1,6 +1,10 @@
 package diag
 
-import "strings"
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
 
 // Nearest returns the candidate that a person who wrote got most likely meant, or "" when none is near: at most a third
 // of its letters differ (optimal string alignment distance, so a swap of two letters counts once).
@@ -21,6 +25,20 @@ func DidYouMean(got string, candidates []string) string {
 	}
 	if len(candidates) > 0 && len(candidates) <= 12 {
 		return "known here: " + strings.Join(candidates, ", ")
+	}
+	return ""
+}
+
+// NearFile is a hint for a file that is not there: one beside it of nearly that name.
+func NearFile(path string) string {
+	dir, base := filepath.Split(path)
+	entries, _ := os.ReadDir(filepath.Clean(dir))
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	if near := Nearest(base, names); near != "" && near != base {
+		return "did you mean `" + dir + near + "`?"
 	}
 	return ""
 }

@@ -82,6 +82,8 @@ func (c *checker) unknown(id *ast.IdentifierNode, locals []string) string {
 func (s *Scope) unknownMember(t *shape.Type, name string) string {
 	hint := diag.DidYouMean(name, s.fields(t))
 	switch {
+	case hint == "":
+		return members(t)
 	case t.GoName == typeInputs && len(s.Inputs) == 0:
 		return "this file declares no `inputs`"
 	case t.GoName == typeTask && !strings.HasPrefix(hint, "did you mean"):

@@ -28,7 +28,7 @@ func Load(file string, at diag.Pos, read func(string) ([]byte, error)) (*Invento
 		if e := (*fs.PathError)(nil); errors.As(err, &e) {
 			why = e.Err
 		}
-		diags.Errorf(at, "can't read the inventory %s: %v", file, why)
+		diags.Errorf(at, "can't read the inventory %s: %v", file, why).Hint = diag.NearFile(file)
 		return nil, diags
 	}
 	return Parse(file, text)

@@ -121,7 +121,7 @@ func (l *loader) sourceFile(n *syntax.Node, want *shape.Type, site Site) *Value 
 		r.Close()
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		l.wrongf(v, "can't read %s: %s", v.Local.Path, reason(err))
+		l.wrongf(v, "can't read %s: %s", v.Local.Path, reason(err)).Hint = whereFiles(v.Local.Path, err, v.Pos)
 	}
 	return v
 }

@@ -140,7 +140,7 @@ func (l *loader) text(path string, pos diag.Pos, width int) ([]byte, bool) {
 	text, err := l.read(path)
 	if err != nil {
 		d := l.diags.Errorf(pos, "can't read %s: %s", path, reason(err))
-		d.Len = width
+		d.Len, d.Hint = width, whereFiles(path, err, pos)
 		return nil, false
 	}
 	l.sources.text[path] = text

@@ -1,7 +1,10 @@
 package playbook
 
 import (
+	"errors"
+	"io/fs"
 	"net/netip"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -30,6 +33,21 @@ func (l *loader) otherBraces(n *syntax.Node) {
 	found := n.Text[at[0]:at[1]]
 	inside := strings.Trim(found, "${}- ")
 	l.diags.Warnf(n.Locate(at[0]), "`%s` stays as it is: it is no expression of kflow", found).Hintf("write ${{ %s }}", inside).Len = len(found)
+}
+
+// whereFiles is the way out for a file that is not there: one of nearly that name, else where paths begin. at is where it is
+// named; without a line that is the command line.
+func whereFiles(path string, err error, at diag.Pos) string {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	if hint := diag.NearFile(path); hint != "" {
+		return hint
+	}
+	if at.Known() && !filepath.IsAbs(path) {
+		return "a path begins at the folder of the file it is written in"
+	}
+	return ""
 }
 
 // wayOut says what to write instead of a text that is not of the type; "" where the message says enough.
