@@ -139,9 +139,8 @@ func (h *Hold) try(ctx context.Context, mine wire.Claim) (held *wire.Held, err e
 			held, err = rec.held(f), nil
 			break
 		}
-		rec.Agent, rec.Ending = h.name, false
 		if err = flock(f, syscall.LOCK_SH); err == nil {
-			_ = write(f, rec) // it says enough as it is
+			_ = write(f, record{Claim: mine, Agent: h.name}) // the run may have been resumed by another process; else it says enough
 		}
 	}
 	if err != nil || held != nil {

@@ -172,6 +172,24 @@ func TestTheEndOfAnAgentIsNoEndWhereTheNextOneIsThere(t *testing.T) {
 	}
 }
 
+// TestARunThatIsResumedIsThatOfItsLastProcess: of the one before it nothing is left to stop.
+func TestARunThatIsResumedIsThatOfItsLastProcess(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	killed := must(t, dir, "a")
+	c := claim("a")
+	c.PID = 4712
+	resumed, err := Take(t.Context(), Options{Dir: dir, Claim: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resumed.Release()
+	killed.Release()
+	if held := refused(t, dir, "b"); held.PID != 4712 {
+		t.Errorf("%v", held)
+	}
+}
+
 // TestOfTwoThatLockEachOtherOutTheElderGoesOn: each holds one of two hosts, and wants the other.
 func TestOfTwoThatLockEachOtherOutTheElderGoesOn(t *testing.T) {
 	t.Parallel()
