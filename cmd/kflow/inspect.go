@@ -22,7 +22,12 @@ func (a *app) validateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate PLAYBOOK",
 		Short: "Check a playbook completely without reaching a host; silent when all is well",
-		Args:  cobra.ExactArgs(1),
+		Long: "Checks a playbook, its parts and its inventory without reaching a host: keys, types, names and expressions, tasks that get\n" +
+			"into each other's way, and what does not go together. All mistakes in one pass, each with its place and a way out; silent\n" +
+			"and exit code 0 when all is well. Values of inputs need not be given; those that are, are checked.",
+		Example: `  kflow validate site.yaml
+  kflow validate playbooks/ha-containerd.yaml -i hosts.yaml --set vip=10.0.0.240`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg.Playbook, cfg.Sketch = args[0], true
 			_, err := a.open(c.Context(), cfg)
@@ -37,6 +42,7 @@ func (a *app) schemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:       "schema [playbook|inventory]",
 		Short:     "Print the JSON schema for editors",
+		Example:   "  kflow schema >playbook.schema.json\n  kflow schema inventory >inventory.schema.json",
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"playbook", "inventory"},
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -58,7 +64,9 @@ func (a *app) runsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "runs",
 		Short: "List the runs of this machine, the latest first",
-		Args:  cobra.NoArgs,
+		Long: "Lists the runs of this machine, the latest first. `kflow resume RUN` goes on with one that did not end well, `kflow explain\n" +
+			"TASK@HOST --run RUN` says what became of one instance of it.",
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			runs, err := engine.Runs(a.state)
 			if err != nil {

@@ -74,7 +74,8 @@ func inputType(name string) *shape.Type {
 	return nil
 }
 
-func inputTypes() []string {
+// InputTypes are the names of the types that an input can have.
+func InputTypes() []string {
 	return []string{"string", "int", "float", "bool", "version", "ip", "cidr", "duration", "path", "url", "size", "mode", "list", "map"}
 }
 
@@ -97,7 +98,7 @@ func (l *loader) input(pb *Playbook, e syntax.Entry) *Input {
 		Known("type", "element", "default", "required", "secret", "enum", "min", "max", "pattern", "description")
 	in.Type, in.Shape = "string", inputType("string")
 	if e.Value.Null() || e.Value.Kind == syntax.Mapping && f.Get("type") == nil {
-		l.diags.Errorf(e.Key.Pos(), "%s needs a `type`", what).Hintf("types: %s", strings.Join(inputTypes(), ", "))
+		l.diags.Errorf(e.Key.Pos(), "%s needs a `type`", what).Hintf("types: %s", strings.Join(InputTypes(), ", "))
 	} else if n := f.Get("type"); n != nil {
 		in.Type, in.Shape = l.typeName(n, f.Get("element"))
 	}
@@ -137,9 +138,9 @@ func (l *loader) typeName(n, element *syntax.Node) (string, *shape.Type) {
 	t := inputType(n.Text)
 	if t == nil || n.Kind != syntax.Scalar {
 		d := l.diags.Errorf(n.Pos(), "%s is no type of an input", n.Describe())
-		d.Len, d.Hint = n.Width(), diag.DidYouMean(n.Text, inputTypes())
+		d.Len, d.Hint = n.Width(), diag.DidYouMean(n.Text, InputTypes())
 		if d.Hint == "" {
-			d.Hintf("types: %s", strings.Join(inputTypes(), ", "))
+			d.Hintf("types: %s", strings.Join(InputTypes(), ", "))
 		}
 		return "string", &shape.Type{}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kflow/kflow/engine/playbook"
 	"github.com/kflow/kflow/engine/shape"
 	"github.com/kflow/kflow/engine/task"
 )
@@ -70,17 +71,12 @@ func groupSchema() node {
 	}}
 }
 
-// inputTypes are the types of inputs, as engine/playbook knows them.
-func inputTypes() []string {
-	return []string{"string", "int", "float", "bool", "version", "ip", "cidr", "duration", "path", "url", "size", "mode", "list", "map"}
-}
-
 func inputSchema() node {
 	flag := func(text string) node { return about(node{"type": types("boolean", "string", "null")}, "%s", text) }
 	bound := func(text string) node { return about(node{"type": types("number", "string", "null")}, "%s", text) }
 	return node{"type": "object", "required": []string{"type"}, "additionalProperties": false, "properties": node{
-		"type":        about(node{"enum": inputTypes()}, "Type of the value."),
-		"element":     about(node{"enum": inputTypes()}, "Type of the elements of a list or map."),
+		"type":        about(node{"enum": playbook.InputTypes()}, "Type of the value."),
+		"element":     about(node{"enum": playbook.InputTypes()}, "Type of the elements of a list or map."),
 		"default":     about(node{}, "Value when none is given. Without a default an input is required; null lets it be absent."),
 		"required":    flag("Whether a value must be given; true unless there is a default."),
 		"secret":      flag("Whether the value, and all that is computed from it, must never be shown."),
