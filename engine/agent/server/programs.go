@@ -49,21 +49,21 @@ func (o Options) abandoned() (all []programs) {
 	dirs, _ := filepath.Glob(filepath.Join(o.sessions(), "*.programs"))
 	for _, dir := range dirs {
 		p, session := programs{dir}, strings.TrimSuffix(dir, ".programs")
-		if filepath.Base(session) != filepath.Base(o.Session) && len(p.left()) > 0 && !locked(session) {
+		if filepath.Base(session) != filepath.Base(o.Session) && len(p.left()) > 0 && unlocked(session) {
 			all = append(all, p)
 		}
 	}
 	return all
 }
 
-// locked tells whether an agent has the lock of a session.
-func locked(session string) bool {
+// unlocked tells whether no agent has the lock of a session. Where that can't be told one may have it.
+func unlocked(session string) bool {
 	f, err := os.Open(session)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil
 }
 
 // leftOf are the groups that still run.

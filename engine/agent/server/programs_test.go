@@ -94,7 +94,7 @@ func TestProgramsOfOtherSessions(t *testing.T) {
 	}
 	defer release()
 	groups := map[string]int{}
-	for _, session := range []string{"mine", "alive", "killed", "killed too"} {
+	for _, session := range []string{"mine", "alive", "killed", "unknown"} {
 		p := Options{RunDir: o.RunDir, Session: session}.programs()
 		cmd := program(t, "sleep 600; true")
 		p.started(cmd.Process.Pid)
@@ -106,7 +106,7 @@ func TestProgramsOfOtherSessions(t *testing.T) {
 	if err := endLeft(t.Context(), o.abandoned(), time.Second, "N", io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	for session, want := range map[string]bool{"mine": true, "alive": true, "killed": false, "killed too": false} {
+	for session, want := range map[string]bool{"mine": true, "alive": true, "killed": false, "unknown": true} {
 		if pid := groups[session]; runs(pid, note(pid)) != want {
 			t.Errorf("of session %s it runs: %v", session, !want)
 		}
