@@ -110,6 +110,11 @@ func (p *Systemd) Changes(ctx context.Context, h task.Host) ([]task.Change, erro
 	if u.missing() {
 		return p.whenMissing()
 	}
+	if p.Enabled != nil {
+		if err := u.askScript(ctx, h, p.name()); err != nil {
+			return nil, err
+		}
+	}
 	var changes []task.Change
 	add := func(cs ...task.Change) { changes = append(changes, cs...) }
 	if is(p.Masked, false) && u.masked() {

@@ -76,6 +76,22 @@ func (u unit) enabled() bool {
 	return false
 }
 
+// askScript looks closer at a generated unit: if a script in /etc/init.d stands behind it, it can be enabled and disabled
+// by its links in /etc/rc?.d, of which UnitFileState says nothing, but is-enabled does.
+func (u unit) askScript(ctx context.Context, h task.Host, name string) error {
+	if u["UnitFileState"] != "generated" {
+		return nil
+	}
+	o, err := h.Run(ctx, task.Query("systemctl", "is-enabled", name)) // ends with 1 for what is disabled
+	if err != nil {
+		return err
+	}
+	if state := strings.TrimSpace(o.Stdout); state == "enabled" || state == "disabled" {
+		u["UnitFileState"] = state
+	}
+	return nil
+}
+
 func (u unit) canDisable() bool {
 	return u["UnitFileState"] == "enabled" || u["UnitFileState"] == "enabled-runtime"
 }
