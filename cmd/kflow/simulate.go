@@ -61,7 +61,7 @@ func (a *app) simulateCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&r.file, "faults", "", "YAML `FILE` with a list of faults")
 	f.Float64Var(&r.speed, "speed", 0, "`N` simulated seconds per real one, to watch it; 0 = as fast as it goes")
-	f.DurationVar(&r.resumeAfter, "resume-after", 0, "when the run has failed: heal all faults, let this much simulated time go by, resume")
+	f.DurationVar(&r.resumeAfter, "resume-after", 0, "when the run has failed: heal all faults, let this `DURATION` of simulated time go by, resume")
 	f.BoolVar(&r.again, "again", false, "run a second time on the same hosts, which should change nothing")
 	f.IntVar(&r.sweep, "sweep", 0, "try every kind of fault at every instance: fail, heal, resume; --sweep=`N` only every Nth")
 	f.Lookup("sweep").NoOptDefVal = "1"
