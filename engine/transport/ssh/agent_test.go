@@ -67,9 +67,13 @@ func TestATokenIsTouchedForEachHost(t *testing.T) {
 	slow := &confirming{ExtendedAgent: ring, takes: 600 * time.Millisecond}
 	socket := serveAgent(t, l, slow)
 	d := l.dialer(func(o *Options) { o.AgentSocket = socket })
-	var wg sync.WaitGroup
+	var servers []*sshd // all before the first dial: known_hosts is read once
 	for _, name := range []string{"a", "b", "c", "d"} {
-		tg := target(l.server(name), "")
+		servers = append(servers, l.server(name))
+	}
+	var wg sync.WaitGroup
+	for _, s := range servers {
+		tg := target(s, "")
 		tg.Keys, tg.KeysOnly, tg.ConnectTimeout = nil, false, time.Second
 		wg.Go(func() {
 			c, err := d.Dial(t.Context(), tg)

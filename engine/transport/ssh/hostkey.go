@@ -23,21 +23,25 @@ type knownHosts struct {
 	accept bool
 	notify func(host, line string)
 
-	mu  sync.Mutex
-	dbs map[string]*knownhosts.HostKeyDB // by the list of files
+	mu     sync.Mutex
+	dbs    map[string]*knownhosts.HostKeyDB // by the list of files
+	copies map[string]string                // names of files without the lines that can't be read -> the files
+	told   map[string]bool                  // of which lines people know
 }
 
 func newKnownHosts(o Options) *knownHosts {
-	return &knownHosts{accept: o.AcceptNewHostKeys, notify: o.Notify, dbs: map[string]*knownhosts.HostKeyDB{}}
+	return &knownHosts{accept: o.AcceptNewHostKeys, notify: o.Notify, dbs: map[string]*knownhosts.HostKeyDB{},
+		copies: map[string]string{}, told: map[string]bool{}}
 }
 
-func (k *knownHosts) db(files []string) (*knownhosts.HostKeyDB, error) {
+func (k *knownHosts) db(s *settings) (*knownhosts.HostKeyDB, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.dbLocked(files)
+	return k.dbLocked(s)
 }
 
-func (k *knownHosts) dbLocked(files []string) (*knownhosts.HostKeyDB, error) {
+func (k *knownHosts) dbLocked(s *settings) (*knownhosts.HostKeyDB, error) {
+	files := s.knownHosts
 	id := strings.Join(files, "\x00")
 	if db := k.dbs[id]; db != nil {
 		return db, nil
@@ -48,7 +52,7 @@ func (k *knownHosts) dbLocked(files []string) (*knownhosts.HostKeyDB, error) {
 			there = append(there, f)
 		}
 	}
-	db, err := knownhosts.NewDB(there...)
+	db, err := k.read(s, there)
 	if err != nil {
 		return nil, fmt.Errorf("known_hosts: %w", err)
 	}
@@ -65,7 +69,7 @@ func (k *knownHosts) algorithms(s *settings) ([]string, error) {
 		}
 		return preferred(), nil
 	}
-	db, err := k.db(s.knownHosts)
+	db, err := k.db(s)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +122,7 @@ func (k *knownHosts) check(s *settings, key gossh.PublicKey) error {
 	if pin := s.target.Fingerprint; pin != "" {
 		return checkPin(pin, key)
 	}
-	db, err := k.db(s.knownHosts)
+	db, err := k.db(s)
 	if err != nil {
 		return err
 	}
@@ -133,13 +137,13 @@ func (k *knownHosts) check(s *settings, key gossh.PublicKey) error {
 	case err == nil:
 		return nil
 	case knownhosts.IsHostKeyChanged(err):
-		return changed(s, err, key)
+		return k.changed(s, err, key)
 	case knownhosts.IsHostUnknown(err):
 		return k.unknown(s, key)
 	}
 	var revoked *xknownhosts.RevokedError
 	if errors.As(err, &revoked) {
-		return &hostKeyError{text: fmt.Sprintf("its key %s is marked @revoked at %s:%d", describe(key), revoked.Revoked.Filename, revoked.Revoked.Line),
+		return &hostKeyError{text: fmt.Sprintf("its key %s is marked @revoked at %s:%d", describe(key), k.original(revoked.Revoked.Filename), revoked.Revoked.Line),
 			hint: "the key may be in wrong hands: give the host a new one"}
 	}
 	return err
@@ -161,7 +165,7 @@ func checkPin(pin string, key gossh.PublicKey) error {
 			"correct the inventory; otherwise another machine answers at its address"}
 }
 
-func changed(s *settings, err error, key gossh.PublicKey) error {
+func (k *knownHosts) changed(s *settings, err error, key gossh.PublicKey) error {
 	var ke *xknownhosts.KeyError
 	if !errors.As(err, &ke) || len(ke.Want) == 0 {
 		return err
@@ -172,6 +176,7 @@ func changed(s *settings, err error, key gossh.PublicKey) error {
 			old = w
 		}
 	}
+	old.Filename = k.original(old.Filename)
 	name := xknownhosts.Normalize(s.aliases[0])
 	return &hostKeyError{
 		text: fmt.Sprintf("THE HOST KEY HAS CHANGED: it showed %s, %s:%d has %s", describe(key), old.Filename, old.Line, describe(old.Key)),
@@ -199,7 +204,7 @@ func (k *knownHosts) unknown(s *settings, key gossh.PublicKey) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	db, err := k.dbLocked(s.knownHosts)
+	db, err := k.dbLocked(s)
 	if err == nil && db.HostKeyCallback()(s.aliases[0], &net.TCPAddr{}, key) == nil {
 		return nil // another dial was first
 	}
