@@ -20,7 +20,7 @@ func (a *adm) init() int {
 	}
 	cluster := documentOf(a.config, "ClusterConfiguration")
 	for _, image := range imagesOf(a.version(), field(cluster, "imageRepository")) {
-		a.Pull(image)
+		a.Pull(host.RuntimeAt(a.socket()), image)
 	}
 	c, err := a.n.newCluster(a.h.Now())
 	if err != nil {
@@ -250,7 +250,7 @@ func (a *adm) prepare(c *Cluster) int {
 		return a.Fail("error execution phase control-plane-prepare/download-certs: error downloading certs: error decoding secret data with provided key: cipher: message authentication failed")
 	}
 	for _, image := range imagesOf(c.version, field(c.config, "imageRepository")) {
-		a.Pull(image)
+		a.Pull(host.RuntimeAt(a.socket()), image)
 	}
 	address, port := a.address()
 	if !a.certificates(c) || !a.kubeconfigs(c, net.JoinHostPort(address, port)) {

@@ -74,7 +74,7 @@ func (a *adm) carryOut(words []string) int {
 		return a.images()
 	case "config images pull":
 		for _, image := range imagesOf(a.flags["--kubernetes-version"], a.flags["--image-repository"]) {
-			a.Pull(image)
+			a.Pull(host.RuntimeAt(a.socket()), image)
 		}
 		return 0
 	case "init":

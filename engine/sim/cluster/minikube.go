@@ -59,7 +59,7 @@ func (m *mini) start() int {
 	repository := m.flags["--image-repository"]
 	m.config = "criSocket: unix://" + dockerdSocket + "\n---\nkind: ClusterConfiguration\nkubernetesVersion: " + version + "\nimageRepository: " + repository + "\n"
 	for _, image := range imagesOf(version, repository) {
-		m.Pull(image)
+		m.Pull(host.Docker, image)
 	}
 	c, err := m.n.newCluster(m.h.Now())
 	if err != nil {

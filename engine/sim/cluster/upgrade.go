@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kflow/kflow/engine/sim/host"
 )
 
 // upgrade brings the cluster, and the control plane of this host, to a version.
@@ -23,7 +25,7 @@ func (a *adm) upgrade(want string) int {
 		return a.Fail("[preflight] Some fatal errors occurred:\n\t[ERROR ControlPlaneNodesReady]: there are NotReady control-planes in the cluster: %s", why)
 	}
 	for _, image := range imagesOf(want, field(c.config, "imageRepository")) {
-		a.Pull(image)
+		a.Pull(host.RuntimeAt(a.socket()), image)
 	}
 	a.n.mu.Lock()
 	c.version = want
@@ -131,7 +133,7 @@ func (a *adm) upgradeNode() int {
 	a.Take(1500 * time.Millisecond)
 	if p := a.n.planeOf(a.h.Name); p != nil {
 		for _, image := range imagesOf(c.version, field(c.config, "imageRepository")) {
-			a.Pull(image)
+			a.Pull(host.RuntimeAt(a.socket()), image)
 		}
 		if code := a.restartPlane(c); code != 0 {
 			return code

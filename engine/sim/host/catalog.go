@@ -128,6 +128,10 @@ func (im *Image) dockerPackages(add func(string, pkg)) {
 	}
 	add("", cli)
 	add("", engine)
+	if im.manager == "apt" { // the distribution's own, in one piece
+		add("20.10.24", pkg{name: "docker.io", files: append(slices.Clone(files), program("docker")...), units: []string{"docker.service"},
+			needs: []string{"containerd", "runc", "iptables"}, takes: 5 * time.Second})
+	}
 	for _, name := range []string{"docker-buildx-plugin", "docker-compose-plugin"} {
 		add("0.14.0", pkg{name: name, origin: docker})
 	}

@@ -3,6 +3,7 @@ package host
 import (
 	"encoding/json"
 	"strings"
+	"time"
 )
 
 // refuses says why a daemon ends at once with the configuration it finds; "" = it runs.
@@ -65,22 +66,19 @@ func dockerTool(p *Proc) int {
 		p.Printf("%s\n", p.Host.DockerCgroups())
 		return 0
 	case len(words) == 1 && (words[0] == "ls" || words[0] == "images"):
-		for _, name := range p.Host.Images() {
+		for _, name := range p.Host.Images(Docker) {
 			p.Printf("%s\n", name)
 		}
 		return 0
 	case len(words) == 2 && words[0] == "pull":
-		p.Pull(words[1])
+		p.Pull(Docker, words[1])
 		return 0
+	case len(words) == 1 && words[0] == "load":
+		p.Take(2 * time.Second)
+		return p.importImages(Docker, flags["--input"]+flags["-i"])
 	case len(words) == 2 && (words[0] == "rm" || words[0] == "rmi"):
-		p.Host.dropImage(words[1])
+		p.Host.dropImage(Docker, words[1])
 		return 0
 	}
 	return p.Unknown()
-}
-
-func (h *Host) dropImage(name string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.images, name)
 }

@@ -49,8 +49,8 @@ type Host struct {
 	files    *tree
 	units    map[string]*unit
 	packages map[string]*installed
-	images   map[string]bool // of the container runtime
-	running  map[string]int  // programs that run now
+	images   map[Runtime]map[string]bool // of the container runtime
+	running  map[string]int              // programs that run now
 	facts    *task.Facts
 	boots    int
 	runs     uint64 // of programs, so that each takes a time of its own
@@ -73,7 +73,7 @@ func New(o Options) *Host {
 	}
 	h := &Host{
 		o: o, Name: o.Name, IP: o.IP, files: newTree(o.Image.base, o.Texts), units: map[string]*unit{},
-		packages: map[string]*installed{}, images: map[string]bool{}, running: map[string]int{}, slow: 1,
+		packages: map[string]*installed{}, images: map[Runtime]map[string]bool{}, running: map[string]int{}, slow: 1,
 	}
 	h.started = o.Clock.Now()
 	h.booted = h.started.Add(-time.Hour)

@@ -99,30 +99,57 @@ state = "/run/containerd"
             SystemdCgroup = false
 `
 
-// Images are the images in the store of the container runtime, sorted.
-func (h *Host) Images() []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Sorted(maps.Keys(h.images))
+// Runtime is a container runtime; each has images of its own.
+type Runtime string
+
+// The runtimes that the simulator tells apart.
+const (
+	Containerd Runtime = "containerd"
+	Docker     Runtime = "docker"
+)
+
+// RuntimeAt is the runtime behind a socket.
+func RuntimeAt(socket string) Runtime {
+	if strings.Contains(socket, "docker") {
+		return Docker
+	}
+	return Containerd
 }
 
-// HasImage tells whether an image is in the store.
-func (h *Host) HasImage(name string) bool {
+// Images are the images in the store of a container runtime, sorted.
+func (h *Host) Images(r Runtime) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.images[name]
+	return slices.Sorted(maps.Keys(h.images[r]))
 }
 
 // Pull gets an image, if it is not there.
-func (p *Proc) Pull(name string) {
-	if p.Host.HasImage(name) {
+func (p *Proc) Pull(r Runtime, name string) {
+	h := p.Host
+	h.mu.Lock()
+	there := h.images[r][name]
+	h.mu.Unlock()
+	if there {
 		return
 	}
 	p.Take(pullTime(name))
-	h := p.Host
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.images[h.share(name)] = true
+	h.addImage(r, name)
+}
+
+// addImage wants the lock held.
+func (h *Host) addImage(r Runtime, name string) {
+	if h.images[r] == nil {
+		h.images[r] = map[string]bool{}
+	}
+	h.images[r][h.share(name)] = true
+}
+
+func (h *Host) dropImage(r Runtime, name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.images[r], name)
 }
 
 func pullTime(name string) time.Duration {
@@ -155,30 +182,28 @@ func ctr(p *Proc) int {
 	}
 	switch words[1] {
 	case "ls", "list":
-		for _, name := range p.Host.Images() {
+		for _, name := range p.Host.Images(Containerd) {
 			p.Printf("%s\n", name)
 		}
 		return 0
 	case "pull":
-		p.Pull(words[len(words)-1])
+		p.Pull(Containerd, words[len(words)-1])
 		return 0
 	case "rm":
-		p.Host.mu.Lock()
-		defer p.Host.mu.Unlock()
-		delete(p.Host.images, words[len(words)-1])
+		p.Host.dropImage(Containerd, words[len(words)-1])
 		return 0
 	case "import":
 		p.Take(2 * time.Second)
-		return p.importImages(words[len(words)-1])
+		return p.importImages(Containerd, words[len(words)-1])
 	}
 	return p.Unknown()
 }
 
 // importImages takes the images of a docker archive, under the names it has for them.
-func (p *Proc) importImages(file string) int {
+func (p *Proc) importImages(to Runtime, file string) int {
 	text, err := p.Host.read(file)
 	if err != nil {
-		return p.Fail("ctr: open %s: no such file or directory", file)
+		return p.Fail("%s: open %s: no such file or directory", p.Name, file)
 	}
 	var manifest []struct{ RepoTags []string }
 	r := tar.NewReader(strings.NewReader(text))
@@ -187,17 +212,17 @@ func (p *Proc) importImages(file string) int {
 			continue
 		}
 		if err := json.NewDecoder(r).Decode(&manifest); err != nil {
-			return p.Fail("ctr: %v", err)
+			return p.Fail("%s: %v", p.Name, err)
 		}
 	}
 	if len(manifest) == 0 {
-		return p.Fail("ctr: unrecognized image format (what an archive holds that the simulator has made up, nobody can know)")
+		return p.Fail("%s: unrecognized image format (what an archive holds that the simulator has made up, nobody can know)", p.Name)
 	}
 	p.Host.mu.Lock()
 	defer p.Host.mu.Unlock()
 	for _, m := range manifest {
 		for _, name := range m.RepoTags {
-			p.Host.images[p.Host.share(name)] = true
+			p.Host.addImage(to, name)
 			p.Printf("unpacking %s...done\n", name)
 		}
 	}
@@ -205,18 +230,19 @@ func (p *Proc) importImages(file string) int {
 }
 
 func crictl(p *Proc) int {
-	_, words := p.Flags("--runtime-endpoint", "--image-endpoint", "-r", "-i")
+	flags, words := p.Flags("--runtime-endpoint", "--image-endpoint", "-r", "-i")
+	r := RuntimeAt(flags["-r"] + flags["--runtime-endpoint"])
 	if down(p) {
 		return p.Fail(`validate service connection: dial unix /run/containerd/containerd.sock: connect: connection refused`)
 	}
 	switch {
 	case len(words) == 2 && words[0] == "pull":
-		p.Pull(words[1])
+		p.Pull(r, words[1])
 		p.Printf("Image is up to date for %s\n", words[1])
 		return 0
 	case len(words) > 0 && words[0] == "images":
 		p.Printf("IMAGE TAG IMAGE-ID SIZE\n")
-		for _, name := range p.Host.Images() {
+		for _, name := range p.Host.Images(r) {
 			repository, tag, _ := strings.Cut(name, ":")
 			p.Printf("%s %s 0000000000000 1MB\n", repository, tag)
 		}
