@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -51,15 +52,23 @@ func (f family) serve(t *testing.T, l *lab, s *simulated) {
 		t.Fatal(err)
 	}
 	packages := http.StripPrefix("/rpm", http.FileServer(http.Dir(filepath.Join(filepath.Dir(l.run), "files/rpm"))))
-	l.serve(t, files(t, archives.real(), packages, pause))
-	s.serve(files(t, http.HandlerFunc(archives.small), packages, pause))
+	shim, err := os.ReadFile(filepath.Join(filepath.Dir(l.run), "files", shimName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := tarball(t, tar.Header{Name: "cri-dockerd/cri-dockerd", Typeflag: tar.TypeReg, Mode: 0o755, Size: 5})
+	l.serve(t, files(t, archives.real(), packages, map[string][]byte{"/pause.tar": pause, "/" + shimName: shim}))
+	s.serve(files(t, http.HandlerFunc(archives.small), packages, map[string][]byte{"/pause.tar": pause, "/" + shimName: small}))
 }
 
+// shimName is what the lab has for cri-dockerd.
+const shimName = "cri-dockerd-0.3.17.amd64.tgz"
+
 // files are what the server has.
-func files(t *testing.T, images, packages http.Handler, pause []byte) http.Handler {
+func files(t *testing.T, images, packages http.Handler, more map[string][]byte) http.Handler {
 	t.Helper()
-	all := map[string][]byte{"/tool": []byte("#!/bin/sh\necho tool\n"), "/unchecked": []byte("nobody knows its sum\n"), "/archive.tar.gz": archive(t),
-		"/pause.tar": pause}
+	all := map[string][]byte{"/tool": []byte("#!/bin/sh\necho tool\n"), "/unchecked": []byte("nobody knows its sum\n"), "/archive.tar.gz": archive(t)}
+	maps.Copy(all, more)
 	mux := http.NewServeMux()
 	for name, data := range all {
 		sum := sha256.Sum256(data)
@@ -75,16 +84,22 @@ func files(t *testing.T, images, packages http.Handler, pause []byte) http.Handl
 
 func archive(t *testing.T) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	zw := gzip.NewWriter(&b)
-	tw := tar.NewWriter(zw)
-	for _, h := range []tar.Header{
+	return tarball(t, []tar.Header{
 		{Name: "archive/", Typeflag: tar.TypeDir, Mode: 0o755},
 		{Name: "archive/bin/", Typeflag: tar.TypeDir, Mode: 0o750},
 		{Name: "archive/bin/tool", Typeflag: tar.TypeReg, Mode: 0o755, Size: 5},
 		{Name: "archive/bin/link", Typeflag: tar.TypeSymlink, Linkname: "tool", Mode: 0o777},
 		{Name: "archive/README", Typeflag: tar.TypeReg, Mode: 0o640, Size: 5, Uid: 1000, Gid: 1000, Uname: "builder", Gname: "builder"},
-	} {
+	}...)
+}
+
+// tarball is an archive; files have five bytes in it.
+func tarball(t *testing.T, all ...tar.Header) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	zw := gzip.NewWriter(&b)
+	tw := tar.NewWriter(zw)
+	for _, h := range all {
 		if err := tw.WriteHeader(&h); err != nil {
 			t.Fatal(err)
 		}
