@@ -26,6 +26,18 @@ func (m *maker) makeSpec() {
 		m.waitsInside(l)
 	}
 	m.needsNobody()
+	m.nothingToDo()
+}
+
+// nothingToDo says that a run would end well without having done anything: nobody means it so.
+func (m *maker) nothingToDo() {
+	if m.sketch || len(m.Leaves) == 0 || m.Instances() > 0 {
+		return
+	}
+	d := m.found.Warnf(m.Playbook.Pos, "nothing is to be done: no task runs on any host of %s", m.Inventory.File)
+	if m.limit != nil || len(m.only) > 0 {
+		d.Hintf("--limit and --only leave nothing over")
+	}
 }
 
 // needsNobody says once of each task that is needed and runs on no host of this inventory: the need counts as met, and
