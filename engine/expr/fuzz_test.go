@@ -10,9 +10,9 @@ import (
 )
 
 func seeds() []string {
-	return []string{`inputs.vip`, `where(hosts, .vars.zone == "a")[0]?.name ?? 1`, `tasks.init.all | map(.host.name)`, `let x = 1; [x..3]`,
+	return []string{`inputs.vip`, `where(hosts, .vars.zone == "a")[0]?.name ?? 1`, `tasks.init.all | map(.host.name)`, `let x = 1; [x, 3]`,
 		`{a: 1}["a"] matches "b" ? not true : -1`, "a ${{ inputs.vip }} $${{ }}", "${{ for h in hosts }}\n${{ h.name }}\n${{ end }}\n",
-		"${{ if 1 }}\n${{ else }}\n${{ end }}", "${{", "}}", "${{ \"", "sort_by(hosts, #.name)", "a.b[c.d[1:2]]?.e", "\xff${{ \xff }}", "::x()", "#", "..", "1..2 in [1]"}
+		"${{ if 1 }}\n${{ else }}\n${{ end }}", "${{", "}}", "${{ \"", "sort_by(hosts, #.name)", "a.b[c.d[1:2]]?.e", "\xff${{ \xff }}", "::x()", "#"}
 }
 
 // Whatever is read, checked and computed, nothing panics, and what cannot be computed says so.
@@ -22,7 +22,7 @@ func FuzzExpr(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "..") {
-			t.Skip() // large ranges are bounded, but slow
+			t.Skip("large ranges are bounded, but slow")
 		}
 		e, diags := expr.Parse(text, at(text))
 		if e == nil {
@@ -51,7 +51,7 @@ func FuzzTemplate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "..") {
-			t.Skip()
+			t.Skip("large ranges are bounded, but slow")
 		}
 		for _, read := range []func(string) *expr.Template{
 			func(s string) *expr.Template { tpl, _ := expr.ParseTemplate(s, at(s)); return tpl },
