@@ -187,17 +187,19 @@ func (s *server) claim(ctx context.Context, out io.Writer) error {
 	if s.o.Claim == nil {
 		return nil
 	}
+	var gone, err error
 	busy := func() error {
-		_, err := io.WriteString(out, wire.Marker(s.o.Nonce, "busy"))
-		return err
+		_, gone = io.WriteString(out, wire.Marker(s.o.Nonce, "busy"))
+		return gone
 	}
-	var err error
 	s.hold, err = hold.Take(ctx, hold.Options{Dir: s.o.LockDir, Claim: *s.o.Claim, Busy: busy})
 	var held *wire.Held
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case gone != nil: // nobody waits for us: to go on would end the agent that came instead
+		return gone
 	case errors.As(err, &held):
 		_, told := io.WriteString(out, wire.Marker(s.o.Nonce, "locked", wire.Word(held)))
 		return errors.Join(err, told)
