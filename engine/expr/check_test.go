@@ -91,6 +91,7 @@ func TestCheckErrors(t *testing.T) {
 		{`inputs.port == "6443"`, `^^^^^^^^^^^^^^^^^^^^^`, "a whole number and text are never equal | a number is written without quotes: 6443"},
 		{`host.facts.os == "debian"`, `^^^^^^^^^^^^^^^^^^^^^^^^^`, "a map and text are never equal | it has family, version, major"},
 		{`host.facts.os.family == rhel`, `                        ^^^^`, "unknown name `rhel` | a text is quoted: \"rhel\"; known here: groups, host, hosts, inputs, item, result, run, tasks"},
+		{`tasks.init.changed == "true"`, `^^^^^^^^^^^^^^^^^^^^^^^^^^^^`, "true or false and text are never equal | what is true or false needs no comparison: x, or not x"},
 		{`yes`, `^^^`, "unknown name `yes` | write `true`"},
 		{`rack`, `^^^^`, "unknown name `rack` | known here: groups, host, hosts, inputs, item, result, run, tasks; a variable of the inventory is `host.vars.rack`"},
 		{`upper`, `^^^^^`, "unknown name `upper` | a function is called with its arguments: upper(text: text): text"},

@@ -119,6 +119,9 @@ func (c *checker) never(n *ast.BinaryNode, l, r *shape.Type) string {
 			return "a number is written without quotes: " + s.Value
 		}
 	}
+	if l.Kind == shape.Bool && isText(r) || isText(l) && r.Kind == shape.Bool {
+		return "what is true or false needs no comparison: x, or not x"
+	}
 	return members(l) + members(r)
 }
 

@@ -33,6 +33,11 @@ func (l *loader) allows(n *syntax.Node) []Allow {
 	}
 	var out []Allow
 	for _, item := range n.Items {
+		if item.Kind != syntax.Mapping {
+			l.diags.Errorf(item.Pos(), "an entry of `allow` must be a map, not %s", item.Describe()).
+				Hintf("write `- rule: %s` with `reason: ...` below it", item.Text).Len = item.Width()
+			continue
+		}
 		f := syntax.Open(item, "an entry of `allow`", &l.diags).Known("rule", "reason")
 		rule, reason := f.Required("rule"), f.Required("reason")
 		if rule == nil || reason == nil {

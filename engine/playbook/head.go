@@ -50,7 +50,27 @@ func (l *loader) version(f *syntax.Fields) {
 	}
 }
 
+// listed reports a list where names are the keys of a map. It returns the names in it, so that they are known elsewhere.
+func (l *loader) listed(n *syntax.Node, key, example string) (names []*syntax.Node, wrong bool) {
+	if n == nil || n.Kind != syntax.Sequence {
+		return nil, false
+	}
+	l.diags.Errorf(n.Pos(), "`%s` must be a map, not a list", key).Hintf("each is a key: `%s`", example)
+	for _, item := range n.Items {
+		if item.Kind == syntax.Scalar {
+			names = append(names, item)
+		}
+	}
+	return names, true
+}
+
 func (l *loader) groups(pb *Playbook, n *syntax.Node) {
+	if names, wrong := l.listed(n, "groups", "control_plane: {}"); wrong {
+		for _, name := range names {
+			pb.Groups = append(pb.Groups, &Group{Name: name.Text, Pos: name.Pos(), File: pb})
+		}
+		return
+	}
 	for _, e := range syntax.Open(n, "`groups`", &l.diags).Entries() {
 		g := &Group{Name: e.Key.Text, Pos: e.Key.Pos(), File: pb}
 		checkName(e.Key, "group", &l.diags)
@@ -66,6 +86,9 @@ func (l *loader) groups(pb *Playbook, n *syntax.Node) {
 }
 
 func (l *loader) outputs(pb *Playbook, n *syntax.Node) {
+	if _, wrong := l.listed(n, "outputs", "NAME: VALUE"); wrong {
+		return
+	}
 	for _, e := range syntax.Open(n, "`outputs`", &l.diags).Entries() {
 		checkName(e.Key, "output", &l.diags)
 		v := l.value(e.Value, &shape.Type{}, Site{File: pb})

@@ -80,6 +80,12 @@ func InputTypes() []string {
 }
 
 func (l *loader) inputs(pb *Playbook, n *syntax.Node) {
+	if names, wrong := l.listed(n, "inputs", "vip: {type: ip}"); wrong {
+		for _, name := range names {
+			pb.Inputs = append(pb.Inputs, &Input{Name: name.Text, Type: "string", Shape: &shape.Type{}, Pos: name.Pos()})
+		}
+		return
+	}
 	for _, e := range syntax.Open(n, "`inputs`", &l.diags).Entries() {
 		checkName(e.Key, "input", &l.diags)
 		pb.Inputs = append(pb.Inputs, l.input(pb, e))

@@ -35,7 +35,9 @@ func (l *loader) needList(t *Task, f *syntax.Fields, key string) []needText {
 		if m == nil {
 			d := l.diags.Errorf(n.Pos(), "%s names no task", n.Describe())
 			d.Hintf("write the id of a task, a path into a block or part (runtime/unit), with @all or @host behind it to choose the form").Len = n.Width()
-			if id, host, at := strings.Cut(n.Text, "@"); at && needRE.MatchString(id) {
+			if strings.ContainsAny(n.Text, ", ") {
+				d.Hint = asList(n)
+			} else if id, host, at := strings.Cut(n.Text, "@"); at && needRE.MatchString(id) {
 				d.Hintf("`%s@all` waits for it on all hosts, `%s@host` on the same host; there is no need on one host such as %s", id, id, host)
 			}
 			continue

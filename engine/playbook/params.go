@@ -183,7 +183,7 @@ func (l *loader) complete(v *Value, want *shape.Type, meant []string) {
 func (l *loader) mapping(n *syntax.Node, want *shape.Type, site Site) *Value {
 	v := l.newValue(n, want, site, MapForm)
 	if n.Kind != syntax.Mapping {
-		l.wrongf(v, "want a map, not %s", n.Describe())
+		l.wrongf(v, "want a map, not %s", n.Describe()).Hintf("each entry is a key with its value: `NAME: VALUE`")
 		return v
 	}
 	elem := want.Elem
@@ -288,7 +288,10 @@ func (l *loader) anyValue(n *syntax.Node, want *shape.Type, site Site) *Value {
 func (l *loader) literal(n *syntax.Node, want *shape.Type, site Site) *Value {
 	v := l.newValue(n, want, site, Literal)
 	if n.Kind != syntax.Scalar {
-		l.wrongf(v, "want %s, not %s", article(want), n.Describe())
+		d := l.wrongf(v, "want %s, not %s", article(want), n.Describe())
+		if n.Kind == syntax.Sequence && len(n.Items) == 1 && n.Items[0].Kind == syntax.Scalar {
+			d.Hintf("without brackets: %s", n.Items[0].Text)
+		}
 		return v
 	}
 	v = l.literalText(v, n.Text, want)

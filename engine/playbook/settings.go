@@ -69,6 +69,9 @@ func (l *loader) lock(n *syntax.Node) string {
 	if n.Kind != syntax.Scalar || !nameRE.MatchString(n.Text) {
 		d := l.diags.Errorf(n.Pos(), "`lock` is the name of a lock (lower-case letters, digits and _), not %s", n.Describe())
 		d.Len = n.Width()
+		if fixed := fixName(n.Text); fixed != "" {
+			d.Hintf("write `%s`", fixed)
+		}
 		if strings.Contains(n.Text, "${{") {
 			d.Hintf("locks are known when the playbook is read: the name is plain text")
 		}
