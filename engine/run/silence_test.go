@@ -12,18 +12,19 @@ import (
 	"github.com/kflow/kflow/engine/task"
 )
 
-// TestWhatWaitsForItsNextAttemptDoesNotRun: between attempts nothing runs, and so it is said.
+// TestWhatWaitsForItsNextAttemptDoesNotRun: between attempts nothing runs, and so it is said. (Words come every 7.5 s: none when
+// the next attempt begins.)
 func TestWhatWaitsForItsNextAttemptDoesNotRun(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, "h1", "h2")
 		s.program("flaky", exits(1, "not now"))
-		r := s.run("  - {id: a, retry: {attempts: 2, delay: 1m}, ask: flaky}\n").want(3, `
+		r := s.run("  - {id: a, retry: {attempts: 2, delay: 61s}, ask: flaky}\n").want(3, `
 			a@h1 failed
 			a@h2 failed
 		`)
 		waits := r.of(event.Waiting)
 		if len(waits) < 5 {
-			t.Errorf("a minute with %d words: %+v", len(waits), waits)
+			t.Errorf("61 seconds with %d words: %+v", len(waits), waits)
 		}
 		for _, w := range waits {
 			if w.Instance != "a@h1" || w.Line != "waits for its retry, and 1 more do" {
