@@ -8,6 +8,7 @@
 //	# list: /etc/kubernetes                         the same without content
 //	# ask: systemctl is-active cron.service         a command that only asks: its exit code and output
 //	# fails                                         the run is meant to fail, on both alike
+//	# any order                                     tasks that do not wait for each other: in which order they run is not compared
 //	# again: task                                   tasks that are actions: a second run does them again
 //
 // The playbooks run in the order of their names on the same two hosts, which are bare at first: those of testdata on a Debian

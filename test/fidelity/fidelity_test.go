@@ -131,6 +131,7 @@ type scenario struct {
 	lists      []string // paths of which the content is not looked at
 	asks       [][]string
 	fails      bool
+	anyOrder   bool
 	again      []string
 }
 
@@ -154,6 +155,8 @@ func readCase(t *testing.T, file string) *scenario {
 			c.again = append(c.again, strings.Fields(rest)...)
 		case "# fails":
 			c.fails = true
+		case "# any order":
+			c.anyOrder = true
 		}
 	}
 	if len(c.paths)+len(c.lists)+len(c.asks) == 0 {
@@ -171,12 +174,31 @@ func (c *scenario) on(t *testing.T, s side) []string {
 	for _, which := range []string{"first run", "second run"} {
 		r.add("== %s", which)
 		r.changed = nil
+		begin := len(r.lines)
 		s.carryOut(t, playbook, event.SinkFunc(r.emit))
+		if c.anyOrder {
+			r.lines = append(r.lines[:begin], ordered(r.lines[begin:])...)
+		}
 		r.state(c.listed(s.look(t, append(c.lists, c.paths...), c.asks)))
 		c.promised(t, which, r)
 	}
 	r.planned("plan after it", s.plan(t, playbook))
 	return r.lines
+}
+
+// ordered sorts the instances by their names, each with all that is told of it.
+func ordered(lines []string) []string {
+	var told []string
+	for _, line := range lines {
+		starts := strings.HasPrefix(line, "started ") || strings.HasPrefix(line, "run ended")
+		if n := len(told); n == 0 || starts || strings.HasPrefix(line, "ended ") && strings.HasPrefix(told[n-1], "ended ") {
+			told = append(told, line)
+		} else {
+			told[n-1] += "\n" + line
+		}
+	}
+	slices.Sort(told)
+	return strings.Split(strings.Join(told, "\n"), "\n")
 }
 
 // listed takes away the content of what is only listed.

@@ -58,7 +58,12 @@ func (f family) serve(t *testing.T, l *lab, s *simulated) {
 	}
 	small := tarball(t, tar.Header{Name: "cri-dockerd/cri-dockerd", Typeflag: tar.TypeReg, Mode: 0o755, Size: 5})
 	l.serve(t, files(t, archives.real(), packages, map[string][]byte{"/pause.tar": pause, "/" + shimName: shim}))
-	s.serve(files(t, http.HandlerFunc(archives.small), packages, map[string][]byte{"/pause.tar": pause, "/" + shimName: small}))
+	s.serve(files(t, http.HandlerFunc(archives.small), http.HandlerFunc(simulatedPackages), map[string][]byte{"/pause.tar": pause, "/" + shimName: small}))
+}
+
+// simulatedPackages are package files as the simulator knows them.
+func simulatedPackages(w http.ResponseWriter, r *http.Request) {
+	_, _ = w.Write([]byte("simulated " + filepath.Base(r.URL.Path) + "\n"))
 }
 
 // shimName is what the lab has for cri-dockerd.

@@ -66,6 +66,8 @@ specs() {
   programs rocky9 jq 1.0-1.el9 '' jq
   programs rocky9 socat 1.0-1.el9 '' socat
   programs rocky9 conntrack-tools 1.4.6-1.el9 'Provides: conntrack = 1.0-1' conntrack
+  programs rocky9 ipvsadm 1.31-1.el9 '' ipvsadm
+  programs rocky9 ipset 1.31-1.el9 '' ipset
   plain rocky9 runc 1.1.12-1.el9
   daemon rocky9 chrony 4.3-1.el9 '' /usr/sbin/chronyd chronyd /etc/chrony.conf 'pool pool.ntp.org iburst'
   versionlock
@@ -121,6 +123,7 @@ build() {
       case $r in unsigned) key= ;; kubernetes | docker) key=$r ;; *) key=lab ;; esac
       [ -z "$key" ] || rpmsign --define "__gpg /usr/bin/gpg" --define "_gpg_name $key@kflow.test" --addsign "$r"/*.rpm || exit 1
       createrepo_c -q "$r" || exit 1
+      [ -z "$key" ] || cp "$key.asc" "$r/repodata/repomd.xml.key" # where the repositories of Kubernetes have it
     done' >>"$R/log" 2>&1
   mv "$ROOT/build/repos" "$RPMS"
 }
