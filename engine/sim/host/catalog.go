@@ -16,6 +16,7 @@ type pkg struct {
 	provides []string // further names by which it can be asked for
 	versions []string // newest first; of Kubernetes none: they depend on the repositories of the host
 	files    []pkgFile
+	dirs     []string // empty ones
 	units    []string // that it brings; started on Debian
 	needs    []string
 	excludes []string      // packages it does not go with
@@ -93,7 +94,7 @@ func (im *Image) daemons(add func(string, pkg)) {
 		files: append(daemon("/usr/sbin/haproxy", "haproxy"), pkgFile{"/etc/haproxy/haproxy.cfg", "global\n\ndefaults\n", 0o644})})
 	add("2.2.7", pkg{name: "keepalived", units: []string{"keepalived.service"},
 		files: append(daemon("/usr/sbin/keepalived", "keepalived"), pkgFile{"/etc/keepalived/keepalived.conf.sample", "! sample\n", 0o644})})
-	add("1.22.1", pkg{name: "nginx", units: []string{"nginx.service"},
+	add("1.22.1", pkg{name: "nginx", units: []string{"nginx.service"}, dirs: []string{"/etc/nginx/conf.d"},
 		files: append(daemon("/usr/sbin/nginx", "nginx"), pkgFile{"/etc/nginx/nginx.conf", "events {}\nhttp { include /etc/nginx/conf.d/*.conf; }\n", 0o644})})
 	server := "nfs-utils"
 	if im.manager == "apt" {
@@ -265,6 +266,11 @@ func (im *Image) versionsAt(url string) []string {
 // put installs a version of a package, with its files.
 func (h *Host) put(p *pkg, version string) error {
 	files, _ := p.parts(version)
+	for _, dir := range p.dirs {
+		if err := h.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
 	for _, f := range files {
 		text := f.text
 		if f.mode == 0o755 && !strings.Contains(text, "version ") {

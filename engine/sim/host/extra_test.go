@@ -54,3 +54,30 @@ func TestExtraPackages(t *testing.T) {
 		})
 	}
 }
+
+// nginx checks what a site gives it.
+func TestNginx(t *testing.T) {
+	h := newHost("rocky9", "a", nil)
+	run := func(line string) task.Output {
+		o, err := h.Run(t.Context(), task.Cmd(strings.Fields(line)...))
+		if err != nil {
+			t.Fatal(line, err)
+		}
+		return o
+	}
+	run("dnf -y install nginx")
+	if !h.Exists("/etc/nginx/conf.d") {
+		t.Error("there is no place for sites")
+	}
+	for text, want := range map[string]string{"server { listen 80; }\n": "syntax is ok", "server { listen 80;\n": "unexpected end of file", "server { } }\n": `unexpected "}"`} {
+		if err := h.Write("/tmp/site.conf", text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if o := run("nginx -t -c /tmp/site.conf"); !strings.Contains(o.Stderr, want) || (o.Code == 0) != (want == "syntax is ok") {
+			t.Errorf("%s: %+v", text, o)
+		}
+	}
+	if o := run("nginx -t -c /tmp/none.conf"); o.Code == 0 || !strings.Contains(o.Stderr, "No such file") {
+		t.Errorf("%+v", o)
+	}
+}
