@@ -158,5 +158,32 @@ func (s *Session) enterBlocks() {
 // stillHolds tells whether earlier would take the result over.
 func (s *Session) stillHolds(l *leaf, in sched.Instance, prior *checkpoint.Instance) bool {
 	return !s.anew[in.Task].has(in.Host) &&
-		(s.skippedBefore(l, in, prior) || s.toleratedBefore(l, in, prior) || s.holds(l, in, prior) != nil)
+		(s.skippedBefore(l, in, prior) || s.skippedAround(l, in, prior) || s.toleratedBefore(l, in, prior) || s.holds(l, in, prior) != nil)
+}
+
+// skippedAround tells whether an instance was skipped, and that stands, although its own condition has not said so: that of a
+// block around it did (where it has to be asked again, all inside is marked), or it waits for a failure that did not come.
+func (s *Session) skippedAround(l *leaf, in sched.Instance, prior *checkpoint.Instance) bool {
+	d := prior.Done
+	if d == nil || d.Status != event.Skipped || s.undone[in] {
+		return false
+	}
+	for g := s.plan.Spec.Tasks[in.Task].Group; g != sched.None; g = s.plan.Spec.Groups[g].Group {
+		t := s.plan.Groups[g]
+		e, known := s.Prior.Entries[t.Path+"@"+s.plan.Hosts[in.Host].Name]
+		if t.When != nil && known && !e.Entered && e.When == t.When.Text() {
+			return true
+		}
+	}
+	return d.When == "" && forFailures(l.Task) && s.stands(l, in, d)
+}
+
+// forFailures tells whether a task is, or is in, what runs when something has failed.
+func forFailures(t *playbook.Task) bool {
+	for ; t != nil; t = t.Parent {
+		if t.Run == playbook.OnFailure {
+			return true
+		}
+	}
+	return false
 }

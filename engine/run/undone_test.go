@@ -84,3 +84,43 @@ func TestAFinallyThatWasCutOffHasUndoneItsBlock(t *testing.T) {
 		`)
 	})
 }
+
+// TestWhatWasSkippedUndoesNothing: a block with a finally that waits for what was skipped, in whichever way, is not done again
+// where it was done, and starts at its first step where it was not.
+func TestWhatWasSkippedUndoesNothing(t *testing.T) {
+	for name, before := range map[string]string{
+		"a task":            `  - {id: before, when: "false", put: {key: x}}`,
+		"a block":           `  - {id: before, when: "false", steps: [{id: a, put: {key: x}}, {id: b, when: "true", put: {key: y}}]}`,
+		"for a failure":     `  - {id: before, steps: [{id: a, put: {key: x}}, {id: b, run: on_failure, put: {key: y}}]}`,
+		"a block in one":    `  - {id: before, steps: [{id: a, put: {key: x}}, {id: b, when: "false", steps: [{id: c, put: {key: y}}]}]}`,
+		"for a failure, if": `  - {id: before, steps: [{id: a, put: {key: x}}, {id: b, run: on_failure, when: "true", put: {key: y}}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newSite(t, "h1 work=1", "h2 work=1")
+				broken(s)
+				s.program("mount", says(""))
+				s.program("umount", says(""))
+				book := before + "\n" + `
+  - id: block
+    needs: [before]
+    steps:
+      - {id: mount, act: mount}
+      - {id: work, put: {key: work, value: "${{ host.vars.work }}"}}
+      - {id: umount, run: always, act: umount}
+` + fmt.Sprintf(after, "block")
+				r := s.run(book)
+				s.hosts[0] = "h1 work=2"
+				got := s.resume(book, r.id).ends()
+				for _, want := range []string{
+					"block/mount@h1 changed", "block/work@h1 changed", "block/umount@h1 changed",
+					"block/mount@h2 reused", "block/work@h2 reused", "block/umount@h2 reused",
+				} {
+					if !strings.Contains(got, want) {
+						t.Errorf("want %s:\n%s", want, got)
+					}
+				}
+			})
+		})
+	}
+}
