@@ -146,9 +146,20 @@ func (c *checker) failed(t *playbook.Task, err error) {
 func blamed(t *playbook.Task, message string) (diag.Pos, int) {
 	words := strings.FieldsFunc(message, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') })
 	for _, word := range words {
-		if v := t.Params.Get(word); v != nil {
+		if v := named(t.Params, word); v != nil {
 			return v.Pos, v.Len
 		}
 	}
 	return plan.Pos(t, []any{""}), 0
+}
+
+// named is the parameter of that name, also one inside of another.
+func named(params *playbook.Value, name string) *playbook.Value {
+	var found *playbook.Value
+	params.Walk(func(v *playbook.Value) {
+		if x := v.Get(name); found == nil && x != nil {
+			found = x
+		}
+	})
+	return found
 }
