@@ -55,30 +55,35 @@ func dockerTool(p *Proc) int {
 	if on, _ := p.Host.Active("docker"); !on {
 		return p.Fail("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?")
 	}
-	if len(words) > 0 && words[0] == "image" {
-		words = words[1:]
-	}
-	switch {
-	case len(words) == 1 && words[0] == "info":
+	if len(words) == 1 && words[0] == "info" {
 		if f := flags["--format"] + flags["-f"]; f != "" && !strings.Contains(f, ".CgroupDriver") {
 			return p.Unknown()
 		}
 		p.Printf("%s\n", p.Host.DockerCgroups())
 		return 0
+	}
+	if len(words) > 0 && words[0] == "image" {
+		words = words[1:]
+	}
+	return p.dockerImages(flags, words)
+}
+
+// dockerImages is what the client does with images.
+func (p *Proc) dockerImages(flags map[string]string, words []string) int {
+	switch {
 	case len(words) == 1 && (words[0] == "ls" || words[0] == "images"):
 		for _, name := range p.Host.Images(Docker) {
 			p.Printf("%s\n", name)
 		}
-		return 0
-	case len(words) == 2 && words[0] == "pull":
-		p.Pull(Docker, words[1])
-		return 0
 	case len(words) == 1 && words[0] == "load":
 		p.Take(2 * time.Second)
 		return p.importImages(Docker, flags["--input"]+flags["-i"])
+	case len(words) == 2 && words[0] == "pull":
+		p.Pull(Docker, words[1])
 	case len(words) == 2 && (words[0] == "rm" || words[0] == "rmi"):
 		p.Host.dropImage(Docker, words[1])
-		return 0
+	default:
+		return p.Unknown()
 	}
-	return p.Unknown()
+	return 0
 }
