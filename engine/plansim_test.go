@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -136,4 +137,41 @@ func agrees(e engine.Planned, got event.Status) bool {
 		return got.Good()
 	}
 	return false
+}
+
+// TestAQuestionThatComesTooEarlyInAPlan: what a command looks for is made by a task before it. Where nothing before it changes, it
+// would fail.
+func TestAQuestionThatComesTooEarlyInAPlan(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "site.yaml")
+	text := `kflow: v1
+name: site
+groups: {machines: {}}
+tasks:
+  - id: note
+    file: {path: /etc/note, content: "one\n"}
+  - id: early
+    needs: [note]
+    command: {argv: [vendor-check, /etc/note], read_only: true, simulate: {exit: 2, stderr: "there is nothing"}}
+  - id: zone
+    file: {path: /etc/hostname}
+    when: false
+  - id: alone
+    needs: [zone]
+    command: {argv: [vendor-check, /etc/other], read_only: true, simulate: {exit: 2, stderr: "there is nothing"}}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, found := engine.Open(t.Context(), engine.Config{Playbook: file, Kinds: tasks.All(), Environ: []string{}, Stage: &engine.Stage{Inventory: sim.Sizes{"machines": 1}.Inventory}})
+	if err := found.Err(); err != nil {
+		t.Fatal(err)
+	}
+	s := stage{t, p, sim.NewWorld(sim.Options{Seed: 1, Kinds: tasks.All()})}
+	got := s.plan()
+	if e := got["early@machines-01"]; e.Is != engine.KnownAfter || e.Why != "note@machines-01" {
+		t.Errorf("planned as %s (%s)", e.Is, e.Why)
+	}
+	if e := got["alone@machines-01"]; e.Is != engine.WouldFail {
+		t.Errorf("planned as %s (%s)", e.Is, e.Why)
+	}
 }

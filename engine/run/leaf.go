@@ -59,6 +59,15 @@ func (l *leaf) waits() bool {
 	return ok && w.Waits()
 }
 
+// looks tells whether a task with these parameters only looks at its host.
+func (l *leaf) looks(items []json.RawMessage) bool {
+	return slices.ContainsFunc(items, func(item json.RawMessage) bool {
+		t := l.Task.Kind.New()
+		looker, ok := t.(task.Looker)
+		return ok && json.Unmarshal(item, t) == nil && looker.Looks()
+	})
+}
+
 // usesOf is what the host may ask of the controller for these parameters. Those that can't be read are an error of the host's.
 func (l *leaf) usesOf(items []json.RawMessage) (all task.ControllerUse) {
 	if !l.uses {

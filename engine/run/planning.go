@@ -222,7 +222,7 @@ func (p *planner) Do(ctx context.Context, in sched.Instance, n int, ctl sched.Co
 	if err != nil {
 		return p.notReached(a, err)
 	}
-	return p.foreseen(a, out)
+	return p.foreseen(a, w, out)
 }
 
 // notReached notes an instance whose host does not answer. Where that is not its own, its own may well be up.
@@ -231,7 +231,7 @@ func (p *planner) notReached(a *attempt, err error) sched.Result {
 	return sched.Result{Status: event.Unreachable, Err: err, HostLost: !a.leaf.Place.Elsewhere}
 }
 
-func (p *planner) foreseen(a *attempt, out *job.Outcome) sched.Result {
+func (p *planner) foreseen(a *attempt, w *work, out *job.Outcome) sched.Result {
 	switch f := out.Failure; {
 	case out.NotYet != "" || f != nil && f.NotYet != "":
 		resource := out.NotYet
@@ -240,7 +240,7 @@ func (p *planner) foreseen(a *attempt, out *job.Outcome) sched.Result {
 		}
 		p.unknownAfter(a.in, p.maker(a.in, resource))
 		return sched.Result{Status: event.OK}
-	case f != nil && a.leaf.waits() && p.before(a.in, "") != "":
+	case f != nil && (a.leaf.waits() || a.leaf.looks(w.items)) && p.before(a.in, "") != "":
 		p.unknownAfter(a.in, p.before(a.in, "")) // what it asks is not there yet
 		return sched.Result{Status: event.OK}
 	case f != nil:

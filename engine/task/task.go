@@ -25,7 +25,7 @@
 //  7. Outputs (Outputter), if there are any.
 //
 // Optional abilities are one-method interfaces, found by type assertion: Checker, Outputter, Actor, Repeater,
-// Toucher, Waiter, Coupler, Rebooter.
+// Toucher, Waiter, Looker, Coupler, Rebooter.
 package task
 
 import (
@@ -79,6 +79,12 @@ type Repeater interface {
 // does not count on them, because what it waits for is made by the tasks before it.
 type Waiter interface {
 	Waits() bool
+}
+
+// Looker tells that a task, with these parameters, only looks at its host. In a plan it may look too early: what it looks for is
+// perhaps made by a task before it.
+type Looker interface {
+	Looks() bool
 }
 
 // Toucher says what a task reads and writes on its host, for the race check: "path:/etc/hosts", "unit:containerd",

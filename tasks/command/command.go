@@ -24,7 +24,8 @@ func Kind() task.Kind {
 		Name:    "command",
 		Summary: "Runs a program, for what no kind does",
 		Doc: `Arguments are passed as they are: there is no shell, and so no quoting, unless ` + "`shell: true`" + `. A command says when
-there is nothing to do (` + "`creates`" + `, ` + "`unless`" + `), or is ` + "`read_only`" + ` (it runs in a plan too and never counts as a change), or
+there is nothing to do (` + "`creates`" + `, ` + "`unless`" + `), or is ` + "`read_only`" + ` (it runs in a plan too and never counts as a change; what
+it does not find there yet is known after the tasks that it needs), or
 is an action: it runs once per run and is reported as such. An action that a crash has left unknown stops its host on
 resume, unless ` + "`rerun: safe`" + `. State what it touches with ` + "`reads`" + ` and ` + "`writes`" + `: the race check of validate looks at
 that. Look for a kind first: file, sysctl, systemd or kubectl know what changes, a command does not.`,
@@ -93,6 +94,9 @@ func (p *Command) Check() error {
 
 // Action implements task.Actor.
 func (p *Command) Action() bool { return !p.ReadOnly && p.Creates == "" && len(p.Unless) == 0 }
+
+// Looks implements task.Looker.
+func (p *Command) Looks() bool { return p.ReadOnly }
 
 // Repeatable implements task.Repeater.
 func (p *Command) Repeatable() bool { return p.Rerun == "safe" }
@@ -290,6 +294,7 @@ func (p *Command) Outputs(context.Context, task.Host) (any, error) { return p.re
 var (
 	_ task.Checker   = (*Command)(nil)
 	_ task.Actor     = (*Command)(nil)
+	_ task.Looker    = (*Command)(nil)
 	_ task.Toucher   = (*Command)(nil)
 	_ task.Outputter = (*Command)(nil)
 )
