@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"os"
+	"slices"
 
 	"github.com/kflow/kflow/engine/checkpoint"
 	"github.com/kflow/kflow/engine/diag"
@@ -102,6 +103,21 @@ func (p *Project) HostNames() []string {
 		out[i] = h.Name
 	}
 	return out
+}
+
+// Undone tells whether a task is in a block with a finally (`run: always`): what that has undone is done again.
+func (p *Project) Undone(path string) bool {
+	for _, l := range p.plan.Leaves {
+		if l.Task.Path != path {
+			continue
+		}
+		for t := l.Task.Parent; t != nil; t = t.Parent {
+			if slices.ContainsFunc(t.Steps, func(s *playbook.Task) bool { return s.Run == playbook.Always }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // OnDemand tells whether a task runs on demand.

@@ -16,7 +16,7 @@ import (
 
 // Sweep rehearses a project once for every instance and every kind of fault: the fault strikes, it is healed, the run goes
 // on. A case is WRONG when the run does not come to its end after that, when work that was finished is done again, when
-// a further run still finds something to change, or when what is on the hosts is not what a run without fault leaves.
+// a further run still finds something to change that an undisturbed one does not, or when what is on the hosts is not what a run without fault leaves.
 type Sweep struct {
 	Project *engine.Project
 	Options Options // of each world
@@ -25,6 +25,8 @@ type Sweep struct {
 	Workers int
 	Gap     time.Duration // simulated time between failure and resume
 	Done    func(n, all int)
+
+	again map[string]bool // what a further run without fault changes again
 }
 
 // SweepKinds are the kinds of fault that a sweep tries.
@@ -115,7 +117,7 @@ func (s *Sweep) faults(ran map[string]bool) []Fault {
 	return out
 }
 
-// baseline is what a run without fault leaves on the hosts, and which instances it carries out.
+// baseline is what a run without fault, and a further one, leave on the hosts, and which instances it carries out.
 func (s *Sweep) baseline(ctx context.Context) (digest string, ran map[string]bool, err error) {
 	ran = map[string]bool{}
 	session := NewSession(s.Project, NewWorld(s.Options))
@@ -127,6 +129,15 @@ func (s *Sweep) baseline(ctx context.Context) (digest string, ran map[string]boo
 	if err == nil && result.Exit != 0 {
 		err = fmt.Errorf("the playbook fails without any fault: run it with `kflow simulate` first")
 	}
+	if err != nil {
+		return "", nil, err
+	}
+	s.again = map[string]bool{}
+	_, err = NewSession(s.Project, session.World).Run(ctx, event.SinkFunc(func(e event.Event) {
+		if e.Type == event.InstanceEnded && e.Changed {
+			s.again[e.Instance] = true
+		}
+	}), nil)
 	return session.World.Digest(), ran, err
 }
 
@@ -183,11 +194,12 @@ func (s *Sweep) stopped(f Fault, state *checkpoint.State, result run.Result) Cas
 	return Case{f, Wrong, why}
 }
 
-// twice finds finished work that was done again. What runs on demand makes things that expire: it may.
+// twice finds finished work that was done again. What runs on demand makes things that expire: it may. So may what the
+// finally of its block undoes.
 func (s *Sweep) twice(state *checkpoint.State) string {
 	var found []string
 	for name, i := range state.Instances {
-		if i.Finished > 1 && !s.Project.OnDemand(i.Task) {
+		if i.Finished > 1 && !s.Project.OnDemand(i.Task) && !s.Project.Undone(i.Task) {
 			found = append(found, name)
 		}
 	}
@@ -198,11 +210,12 @@ func (s *Sweep) twice(state *checkpoint.State) string {
 	return found[0]
 }
 
-// differs runs the project once more: nothing may be left to do, and the hosts must be as without fault.
+// differs runs the project once more: nothing may be left to do but what each run does (a drain, an action), and the hosts
+// must be as without fault.
 func (s *Sweep) differs(ctx context.Context, w *World, want string) string {
 	changed := ""
 	again, err := NewSession(s.Project, w).Run(ctx, event.SinkFunc(func(e event.Event) {
-		if e.Type == event.InstanceEnded && e.Changed && changed == "" {
+		if e.Type == event.InstanceEnded && e.Changed && changed == "" && !s.again[e.Instance] {
 			changed = e.Instance
 		}
 	}), nil)
