@@ -137,9 +137,9 @@ func (t *Texts) number(name string) pathID {
 	id := pathID(len(t.byPath))
 	t.byPath = append(t.byPath, location{name: name})
 	if dir != 0 {
-		in, new := &t.byPath[dir], kid{path.Base(name), id}
-		at, _ := slices.BinarySearchFunc(in.kids, new, func(a, b kid) int { return strings.Compare(a.name, b.name) })
-		in.kids = slices.Insert(in.kids, at, new)
+		in, added := &t.byPath[dir], kid{path.Base(name), id}
+		at, _ := slices.BinarySearchFunc(in.kids, added, func(a, b kid) int { return strings.Compare(a.name, b.name) })
+		in.kids = slices.Insert(in.kids, at, added)
 	}
 	t.paths.Store(name, pair{id, dir})
 	return id
