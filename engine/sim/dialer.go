@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kflow/kflow/engine/converge"
@@ -68,6 +69,8 @@ type conn struct {
 	d *Dialer
 	w *World
 	h *host.Host
+
+	credit atomic.Int64 // what its last request waited too long for the clock
 }
 
 const (

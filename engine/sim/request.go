@@ -42,10 +42,11 @@ func (r *request) do(ctx context.Context, progress func(job.Progress)) (*job.Out
 		defer r.w.Faults.damage(r.h.Name, r.faults)()
 	}
 	if len(r.faults) == 0 { // these strike at their moment
-		ctx = r.w.Clock.Ahead(ctx)
+		ctx = r.w.Clock.Ahead(ctx, time.Duration(r.credit.Swap(0)))
 	}
 	out := r.carryOut(ctx, v, progress)
-	_ = r.w.Clock.CatchUp(ctx) // after looks at why the context has ended
+	credit, _ := r.w.Clock.CatchUp(ctx) // after looks at why the context has ended
+	r.credit.Add(int64(credit))
 	return r.after(ctx, out)
 }
 

@@ -95,22 +95,27 @@ const first = -1
 
 // Sleep waits until d has passed or ctx ends; the error is the cause then. Whoever calls it holds.
 func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
-	if a, ok := ctx.Value(aheadKey{}).(*ahead); ok && ctx.Err() == nil {
-		d = a.owed(d)
+	p, _ := ctx.Value(paceKey{}).(*pace)
+	if p != nil && ctx.Err() == nil {
+		d = p.owed(d)
 	}
-	return c.sleep(ctx, d)
+	return c.sleep(ctx, d, p)
 }
 
-func (c *Clock) sleep(ctx context.Context, d time.Duration) error {
+// sleep is Sleep, and notes how late it woke.
+func (c *Clock) sleep(ctx context.Context, d time.Duration, p *pace) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if d <= 0 {
 		return nil
 	}
-	c.await(moment{in: d, order: first, ctx: ctx})
+	late := c.await(moment{in: d, order: first, ctx: ctx})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if p != nil {
+		p.by.Add(-int64(late))
 	}
 	return nil
 }
@@ -129,8 +134,8 @@ func (c *Clock) Enter(name string) {
 	}
 }
 
-// await plans what, a while after now, gives the hold of the caller back, and waits.
-func (c *Clock) await(what moment) {
+// await plans what, a while after now, gives the hold of the caller back, and waits. It returns how late it is then.
+func (c *Clock) await(what moment) (late time.Duration) {
 	c.mu.Lock()
 	p := c.sleeper()
 	what.wake = p.wake
@@ -142,9 +147,10 @@ func (c *Clock) await(what moment) {
 	c.mu.Unlock()
 	<-p.wake
 	c.mu.Lock()
-	p.ctx = nil
+	defer c.mu.Unlock()
+	late, p.ctx = c.now.Sub(p.at), nil
 	c.idle = append(c.idle, p)
-	c.mu.Unlock()
+	return late
 }
 
 // sleeper is a moment that is nobody's. c.mu is held.
@@ -190,8 +196,9 @@ func (c *Clock) advance() {
 }
 
 // together is how far apart moments may be that happen together with Parallel. Hardly any two are planned for the very same
-// one: without that, all would be done by one core after the other. It makes what sleeps sleep longer by as much, at most.
-const together = 50 * time.Millisecond
+// one: without that, all would be done by one core after the other. It makes what sleeps sleep longer by as much, at most,
+// and who runs ahead makes good for that.
+const together = 500 * time.Millisecond
 
 // pause lets real time pass for a leap.
 func (c *Clock) pause(leap time.Duration) {
